@@ -1,0 +1,1 @@
+"""Archived bytes -> documents with tags -> a fresh index version."""

@@ -1,0 +1,1 @@
+"""The site: HTML, JSON, exports and feeds, none of which writes anything about a reader."""
