@@ -1,0 +1,58 @@
+# Plain commands; `make demo` and `make test` need Python 3.11 and nothing else.
+.PHONY: demo test lint fix bench bench-replica lock clean browser
+.DEFAULT_GOAL := test
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+demo: .venv/installed
+	@$(BIN)/elunum demo
+
+test: .venv/installed-dev lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check elunum tests bench scripts demo
+	$(BIN)/ruff format --check elunum tests bench scripts demo
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+fix: .venv/installed-dev
+	$(BIN)/ruff check --fix elunum tests bench scripts demo
+	$(BIN)/ruff format elunum tests bench scripts demo
+
+bench: .venv/installed-dev
+	$(BIN)/python -m bench
+
+bench-replica: .venv/installed-dev
+	$(BIN)/python -m bench.replica
+
+# Pin every dependency with its hashes, and no address.
+lock: .venv/installed-dev
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra build -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+# Chromium for the browser tests, from the distribution's own packages; they are skipped, saying so, without it.
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+clean:
+	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+		{ echo "Elunum needs Python 3.11; install it, or name it: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "Python's venv module is incomplete; on Debian: apt install python3-venv"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
