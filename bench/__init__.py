@@ -1,0 +1,1 @@
+"""What speed and quality are, as commands that print figures. `python -m bench` runs them all."""

@@ -1,0 +1,26 @@
+"""What several rooms' tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("ELUNUM_SHARED", CHECKOUT.parent / "shared"))
+"""Real archives, queries and judgments: read where present, never needed."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, saying so, what needs data or programs that this machine does not have."""
+    if not (SHARED / "data" / "web").is_dir():
+        for item in items:
+            if item.get_closest_marker("shared"):
+                item.add_marker(pytest.mark.skip(reason=f"the real archives are not at {SHARED}; set ELUNUM_SHARED"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data; use it in tests marked `shared`."""
+    return SHARED
