@@ -12,14 +12,14 @@ test: .venv/installed-dev lint
 	$(BIN)/python -m pytest
 
 lint: .venv/installed-dev
-	$(BIN)/ruff check elunum tests bench scripts demo
-	$(BIN)/ruff format --check elunum tests bench scripts demo
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 fix: .venv/installed-dev
-	$(BIN)/ruff check --fix elunum tests bench scripts demo
-	$(BIN)/ruff format elunum tests bench scripts demo
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench
