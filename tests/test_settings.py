@@ -21,7 +21,7 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(tmp_pa
 
 @pytest.mark.parametrize("address", ["10.0.0.1:80", "example.org:80", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:x"])
 def test_connect_to_accepts_a_loopback_address_with_a_port_only(address: str) -> None:
-    with pytest.raises(SettingsError, match="ELUNUM_CRAWL_CONNECT_TO.*loopback"):
+    with pytest.raises(SettingsError, match=r"ELUNUM_CRAWL_CONNECT_TO.*loopback"):
         load({"ELUNUM_CRAWL_CONNECT_TO": address})
 
 
