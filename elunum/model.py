@@ -289,3 +289,67 @@ class Suggestion:
     text: str
     kind: Literal["title", "enjeu", "service", "place"]
     url: str = ""
+
+
+# --- comparing territories -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MosaicRow:
+    """An enjeu, or one of its services, in a territory and in those comparable to it."""
+
+    slug: str  # of the enjeu
+    nom: str  # of the enjeu, as shown
+    service: str  # "" on the row of the enjeu itself
+    here: int  # documents of the territory
+    peers: tuple[int, ...]  # documents of each peer, in the order of Collectivite.peers
+
+
+@dataclass(frozen=True, slots=True)
+class Collectivite:
+    """What a territory published, by enjeu and service, beside comparable territories (the mosaïque)."""
+
+    territory: Territory
+    containing: tuple[Territory, ...]  # its EPCI, département and région
+    documents: int
+    peers: tuple[Comparable, ...]  # comparable territories with at least one document, closest first
+    mosaic: tuple[MosaicRow, ...]  # each enjeu followed by its services; only rows where someone has a document
+    newest: tuple[Hit, ...]  # of the territory, newest first
+    missing: tuple[Hit, ...]  # pages of peers on services the territory has no document about
+
+
+@dataclass(frozen=True, slots=True)
+class TreeService:
+    service: str
+    count: int  # documents
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEnjeu:
+    """An enjeu, its services, and the enjeux that stand with it on the same documents."""
+
+    slug: str
+    nom: str
+    count: int  # documents
+    services: tuple[TreeService, ...]  # most documents first
+    together: tuple[FacetValue, ...]  # other enjeux of the same documents: value is the slug, most frequent first
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A territory on the map, with how many results are its own."""
+
+    territory: Territory
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """What is being served."""
+
+    version: str
+    built_at: datetime  # UTC
+    documents: int
+    sources: int
+    referentiel_version: str
+    last_fetched_at: datetime | None  # UTC, of the most recent page

@@ -1,0 +1,168 @@
+"""Words as the index and the query both see them: folding, elision, stems.
+
+One analysis serves both sides: whatever is done to a page is done to a query, so they can only agree.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+MAX_WORD_CHARS = 40
+"""A longer word is cut: base64 and glued text would fill the dictionary of the index."""
+
+_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ŧ": "t", "ı": "i"})
+_MARKS = re.compile(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
+
+_WORD = re.compile(
+    # An elided article or conjunction is dropped with its apostrophe, so « qualité de l'eau » has no hole in it.
+    r"(?:\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)['’ʼ`´])*"
+    # Thousands are one number: « 10 000 habitants » is found by 10000.
+    r"(\d{1,3}(?:[\u00a0\u202f ]\d{3})+(?!\d)|[^\W_]+)",
+    re.IGNORECASE,
+)
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+class Span(NamedTuple):
+    """A word of a text: where it stands, folded, and its stem."""
+
+    start: int
+    end: int
+    word: str
+    stem: str
+
+
+def fold(text: str) -> str:
+    """The text in lower case without accents or ligatures. `fold(fold(t)) == fold(t)`.
+
+    Compatibility forms first (NFKD), for some capitals only show after it: U+1D54A is a plain S.
+    """
+    if text.isascii():
+        return text.lower()
+    text = unicodedata.normalize("NFKD", text).casefold()
+    text = _MARKS.sub("", unicodedata.normalize("NFKD", text)).translate(_LIGATURES)
+    return text if text.isascii() else _settled(text)
+
+
+def _settled(text: str) -> str:
+    """Fold again until nothing moves: rare scripts need it; two rounds have always been enough."""
+    for _ in range(4):
+        again = unicodedata.normalize("NFKD", text).casefold()
+        again = _MARKS.sub("", unicodedata.normalize("NFKD", again)).translate(_LIGATURES)
+        if again == text:
+            break
+        text = again
+    return text
+
+
+def words(text: str) -> list[str]:
+    """The folded words of a text, in order."""
+    return [pair[0] for pair in _pairs(text)]
+
+
+def stems(text: str) -> list[str]:
+    """The stems of a text, in order: what the index holds."""
+    return [pair[1] for pair in _pairs(text)]
+
+
+def spans(text: str) -> Iterator[Span]:
+    """Each word of a text with its place. Offsets are those of `text` as given: pass it in NFC."""
+    for match in _WORD.finditer(text):
+        word, stem_ = _analysed(match[1])
+        if word:
+            yield Span(match.start(1), match.end(1), word, stem_)
+
+
+def nfc(text: str) -> str:
+    """The text with composed accents: what `spans` expects."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    known = _known
+    found = []
+    for raw in _WORD.findall(nfc(text)):
+        pair = known.get(raw) or _analysed(raw)
+        if pair[0]:
+            found.append(pair)
+    return found
+
+
+_known: dict[str, tuple[str, str]] = {}
+_MAX_KNOWN = 400_000
+
+
+def _analysed(raw: str) -> tuple[str, str]:
+    """A word and its stem. Remembered: a page repeats its words, and pages repeat each other's."""
+    if (pair := _known.get(raw)) is not None:
+        return pair
+    word = _NOT_WORD.sub("", fold(raw))[:MAX_WORD_CHARS]
+    pair = (word, stem(word))
+    if len(_known) >= _MAX_KNOWN:
+        _known.clear()
+    _known[raw] = pair
+    return pair
+
+
+# --- stems -------------------------------------------------------------------------------------------------------
+
+UNCHANGED = frozenset(
+    "acces ados aides apres assises atlas autobus avis bas bois bras budgets bus campus cas choix colis concours corps "
+    "cours croix dans debris deces depens dessous dessus discours enjeux envers epoux excès flux fois fonds frais "
+    "gaz gens gros gris heureux index jeux jus laps legs lieux mais malus matelas mauvais mois moins mots noix nous "
+    "os palais pardessus paris parcours pas pays plus poids pois pres prix process propos puis puits quais rebus recours "
+    "refus relais remords repas repos reseaux sans secours sens six sous souris succes surplus sus tapis tas taux "
+    "temps tiers tous tout toutes travaux tres univers velours vers virus vis voix vous".split()
+)
+"""Folded words whose last letters are no ending, where cutting them would meet another word."""
+
+_IRREGULAR = {
+    "aides": "aide", "ados": "ado", "budgets": "budget", "enjeux": "enjeu", "jeux": "jeu", "lieux": "lieu",
+    "mots": "mot", "quais": "quai", "reseaux": "reseau", "travaux": "travail", "toutes": "tout", "tous": "tout",
+    "yeux": "oeil", "baux": "bail", "emaux": "email", "vitraux": "vitrail", "coraux": "corail", "elus": "elu",
+    "elues": "elu", "elue": "elu",
+}  # fmt: skip
+
+
+def stem(word: str) -> str:
+    """The stem of a folded word: plural and gender removed, families left apart.
+
+    Deliberately light: « collectivité » is not « collecte », « logement » is not « log », « commune » is not
+    « communication ». See docs/decisions/stems.md for what was measured.
+    """
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) < 4 or word in UNCHANGED or not word.isalpha():
+        return word
+    base = word
+    if base.endswith("eaux"):
+        return base[:-1]
+    if base.endswith("aux") and len(base) > 4:
+        return base[:-3] + "al"
+    if base[-1] in "sx" and not base.endswith(("ss", "us", "is", "xs")):
+        base = base[:-1]
+    while len(base) > 3 and base[-1] == "e":
+        base = base[:-1]
+    if len(base) > 4 and base.endswith("iv"):
+        base = base[:-1] + "f"
+    if len(base) > 4 and base.endswith("er"):
+        base = base[:-2]
+    if len(base) > 3 and base[-1] == base[-2] and base[-1].isalpha():
+        base = base[:-1]
+    return base
+
+
+STOP_WORDS = frozenset(
+    "a ai ait alors apres au aucun aucune aujourd aupres auquel aussi autre autres aux avec avoir ayant c ca ce ceci "
+    "cela celle celles celui ces cet cette ceux chaque chez ci comme comment d dans de depuis des dois doit doivent "
+    "donc dont du elle elles en entre es est et etaient etait etant etc ete etes etre eu eux fait faire fais faut "
+    "hui il ils j je jusqu l la laquelle le les lesquelles lesquels leur leurs lequel lors lorsqu lui m ma mais me "
+    "meme memes mes moi mon n ne ni nos notre nous on ont ou par parce pas peut peuvent peux plus pour pourquoi "
+    "pouvez puis puisqu qu quand que quel quelle quelles quels qui quoi quoiqu s sa sans se selon sera seront ses "
+    "si sinon soi soit son sont sous sur t ta te tes toi ton tous tout toute toutes tres tu un une vers vos votre "
+    "vous y".split()
+)
+"""Folded words that carry no subject. Kept in the index, so phrases have no holes; left out of queries."""
