@@ -8,17 +8,31 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
+
+FRENCH = Path(__file__).with_name("french")
+"""The lists of words that analysis and search use: data, one subject a file."""
 
 MAX_WORD_CHARS = 40
 """A longer word is cut: base64 and glued text would fill the dictionary of the index."""
 
-_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ŧ": "t", "ı": "i"})
+
+def _lines(name: str) -> list[str]:
+    lines = (FRENCH / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _listed(name: str) -> frozenset[str]:
+    return frozenset(word for line in _lines(name) for word in line.split())
+
+
+_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ŧ": "t"})
 _MARKS = re.compile(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 
 _WORD = re.compile(
     # An elided article or conjunction is dropped with its apostrophe, so « qualité de l'eau » has no hole in it.
-    r"(?:\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)['’ʼ`´])*"
+    r"(?:\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)['’\u02bc`\u00b4])*"
     # Thousands are one number: « 10 000 habitants » is found by 10000.
     r"(\d{1,3}(?:[\u00a0\u202f ]\d{3})+(?!\d)|[^\W_]+)",
     re.IGNORECASE,
@@ -109,22 +123,10 @@ def _analysed(raw: str) -> tuple[str, str]:
 
 # --- stems -------------------------------------------------------------------------------------------------------
 
-UNCHANGED = frozenset(
-    "acces ados aides apres assises atlas autobus avis bas bois bras budgets bus campus cas choix colis concours corps "
-    "cours croix dans debris deces depens dessous dessus discours enjeux envers epoux excès flux fois fonds frais "
-    "gaz gens gros gris heureux index jeux jus laps legs lieux mais malus matelas mauvais mois moins mots noix nous "
-    "os palais pardessus paris parcours pas pays plus poids pois pres prix process propos puis puits quais rebus recours "
-    "refus relais remords repas repos reseaux sans secours sens six sous souris succes surplus sus tapis tas taux "
-    "temps tiers tous tout toutes travaux tres univers velours vers virus vis voix vous".split()
-)
+UNCHANGED = _listed("unchanged.txt")
 """Folded words whose last letters are no ending, where cutting them would meet another word."""
 
-_IRREGULAR = {
-    "aides": "aide", "ados": "ado", "budgets": "budget", "enjeux": "enjeu", "jeux": "jeu", "lieux": "lieu",
-    "mots": "mot", "quais": "quai", "reseaux": "reseau", "travaux": "travail", "toutes": "tout", "tous": "tout",
-    "yeux": "oeil", "baux": "bail", "emaux": "email", "vitraux": "vitrail", "coraux": "corail", "elus": "elu",
-    "elues": "elu", "elue": "elu",
-}  # fmt: skip
+_IRREGULAR = {word: base for word, base in (line.split() for line in _lines("irregular.txt"))}
 
 
 def stem(word: str) -> str:
@@ -155,14 +157,5 @@ def stem(word: str) -> str:
     return base
 
 
-STOP_WORDS = frozenset(
-    "a ai ait alors apres au aucun aucune aujourd aupres auquel aussi autre autres aux avec avoir ayant c ca ce ceci "
-    "cela celle celles celui ces cet cette ceux chaque chez ci comme comment d dans de depuis des dois doit doivent "
-    "donc dont du elle elles en entre es est et etaient etait etant etc ete etes etre eu eux fait faire fais faut "
-    "hui il ils j je jusqu l la laquelle le les lesquelles lesquels leur leurs lequel lors lorsqu lui m ma mais me "
-    "meme memes mes moi mon n ne ni nos notre nous on ont ou par parce pas peut peuvent peux plus pour pourquoi "
-    "pouvez puis puisqu qu quand que quel quelle quelles quels qui quoi quoiqu s sa sans se selon sera seront ses "
-    "si sinon soi soit son sont sous sur t ta te tes toi ton tous tout toute toutes tres tu un une vers vos votre "
-    "vous y".split()
-)
+STOP_WORDS = _listed("stop_words.txt")
 """Folded words that carry no subject. Kept in the index, so phrases have no holes; left out of queries."""
