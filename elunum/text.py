@@ -126,7 +126,7 @@ def _analysed(raw: str) -> tuple[str, str]:
 UNCHANGED = _listed("unchanged.txt")
 """Folded words whose last letters are no ending, where cutting them would meet another word."""
 
-_IRREGULAR = {word: base for word, base in (line.split() for line in _lines("irregular.txt"))}
+_IRREGULAR = dict(line.split() for line in _lines("irregular.txt"))
 
 
 def stem(word: str) -> str:
@@ -144,9 +144,9 @@ def stem(word: str) -> str:
         return base[:-1]
     if base.endswith("aux") and len(base) > 4:
         return base[:-3] + "al"
-    if base[-1] in "sx" and not base.endswith(("ss", "us", "is", "xs")):
+    if base[-1] in "sx" and not base.endswith("ss"):
         base = base[:-1]
-    while len(base) > 3 and base[-1] == "e":
+    while len(base) > 4 and base[-1] == "e":
         base = base[:-1]
     if len(base) > 4 and base.endswith("iv"):
         base = base[:-1] + "f"
