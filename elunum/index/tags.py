@@ -1,0 +1,566 @@
+"""Document -> Tag: which enjeux a page is about, and the words that say so.
+
+The référentiel is three CSV files in `elunum/index/referentiel/`: the enjeux, their services, and the expressions that
+announce each. A page is read once, word by word; where several expressions start at one word the longest is kept, so
+that « transport de données » is not read as « transport ». See docs/decisions/enjeux-by-rules.md for what was measured.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from elunum.errors import SettingsError
+from elunum.model import Document, DocumentId, Tag, Where, Why
+from elunum.settings import Settings
+
+FOLDER = Path(__file__).parent / "referentiel"
+
+MAX_TAGS = 4
+MAX_WHY = 6
+MAX_WORDS = 4_000
+"""Words of the body that are read, of which grammar is already left out: a page says its subject before."""
+
+NEAR = 12
+"""A context word counts when it stands within this many words of the expression."""
+
+# What one sighting of an expression is worth, by where it stands; measured by bench/enjeux.
+FIELD_WEIGHTS: Mapping[Where, float] = {"title": 3.0, "headings": 1.0, "url": 1.0, "anchor": 1.0, "body": 1.0}
+USUAL_WORDS = 250
+"""Words of a usual page: in one twice as long, a sighting is worth less."""
+
+# Logistic curve from evidence to the chance that the tag is right, fitted on judged pages; see bench/enjeux.
+INTERCEPT, SLOPE, SHARE = -0.6, 1.3, 1.0
+THRESHOLD = 0.5
+
+
+# --- the référentiel ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Enjeu:
+    """A policy area (`type` "enjeu", in one of four domains) or a transversal theme (`domaine` empty)."""
+
+    slug: str
+    nom: str
+    type: str
+    domaine: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that collectivités render under an enjeu."""
+
+    enjeu: str  # slug
+    nom: str
+
+
+Key = tuple[str, ...]
+"""The words of an expression as compared: see `keys`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """One line of expressions.csv."""
+
+    enjeu: str  # slug; empty for words that announce nothing and only hide a shorter expression
+    service: str  # name; empty when the expression announces the enjeu and none of its services
+    text: str  # as written: forms separated by « | », the first is the one shown
+    forms: tuple[Key, ...]
+    weight: float  # 3: enough in a title or said twice; 2: strong; 1: a hint; 0.5: faint
+    requires: frozenset[Key]  # one of them must stand near; empty: no condition
+    excludes: frozenset[Key]  # none of them may stand near
+    line: int
+
+    @property
+    def shown(self) -> str:
+        return self.text.split("|")[0].strip()
+
+
+@dataclass(frozen=True)
+class Referentiel:
+    """The enjeux, the services and the expressions. `version`: twelve hexadecimal digits of the hash of the data."""
+
+    version: str
+    enjeux: Mapping[str, Enjeu]
+    services: tuple[Service, ...]
+    expressions: tuple[Expression, ...]
+
+
+@cache
+def load_referentiel(folder: Path = FOLDER) -> Referentiel:
+    """The référentiel of `folder`. Raises SettingsError naming the file, the line and the remedy."""
+    referentiel, problems = _read(folder)
+    if problems:
+        raise SettingsError(problems[0])
+    return referentiel
+
+
+def _read(folder: Path) -> tuple[Referentiel, list[str]]:
+    """What could be read, and what is wrong with the rest, one sentence a line."""
+    problems: list[str] = []
+    digest = hashlib.sha256()
+    enjeux = {
+        row["slug"]: Enjeu(row["slug"], row["nom"], row["type"], row["domaine"], row["description"])
+        for _, row in _rows(folder / "enjeux.csv", ("slug", "nom", "type", "domaine", "description"), digest, problems)
+    }
+    services = []
+    for line, row in _rows(folder / "services.csv", ("enjeu", "service"), digest, problems):
+        if row["enjeu"] not in enjeux:
+            problems.append(f"services.csv line {line}: unknown enjeu; take a slug of enjeux.csv")
+        services.append(Service(row["enjeu"], row["service"]))
+    expressions = []
+    columns = ("enjeu", "service", "expression", "weight", "requires", "excludes")
+    for line, row in _rows(folder / "expressions.csv", columns, digest, problems):
+        problem = _fault(row, enjeux, services)
+        if problem:
+            problems.append(f"expressions.csv line {line}: {problem}")
+        else:
+            expressions.append(_expression(row, line))
+    return Referentiel(digest.hexdigest()[:12], enjeux, tuple(services), tuple(expressions)), problems
+
+
+def _rows(path: Path, columns: Sequence[str], digest: Any, problems: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: cannot be read as UTF-8 text ({type(error).__name__}); restore or re-encode it")
+        return
+    digest.update(content)
+    reader = csv.DictReader(text.splitlines(), restval="", restkey="")
+    if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
+        problems.append(f"{path.name}: columns missing: {', '.join(missing)}")
+        return
+    for row in reader:
+        yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
+
+
+def _fault(row: dict[str, str], enjeux: Mapping[str, Enjeu], services: Sequence[Service]) -> str:
+    """What is wrong with a line of expressions.csv, and the remedy; empty when nothing is."""
+    if row["enjeu"] and row["enjeu"] not in enjeux:
+        return "unknown enjeu; take a slug of enjeux.csv"
+    if row["service"] and Service(row["enjeu"], row["service"]) not in services:
+        return "this service is not one of this enjeu; copy its name from services.csv"
+    if not row["expression"] or not all(keys(form) for form in row["expression"].split("|")):
+        return "no word to look for; write an expression that is more than articles"
+    try:
+        weight = float(row["weight"] or "1")
+    except ValueError:
+        weight = math.nan
+    if not 0 <= weight <= 3:
+        return "the weight is a number from 0 to 3"
+    return ""
+
+
+def _expression(row: dict[str, str], line: int) -> Expression:
+    return Expression(
+        row["enjeu"],
+        row["service"],
+        row["expression"],
+        tuple(dict.fromkeys(keys(form) for form in row["expression"].split("|"))),
+        float(row["weight"] or "1") if row["enjeu"] else 0.0,
+        frozenset(key for form in row["requires"].split(";") if (key := keys(form))),
+        frozenset(key for form in row["excludes"].split(";") if (key := keys(form))),
+        line,
+    )
+
+
+# --- words as compared -------------------------------------------------------------------------------------------
+
+_WORD = re.compile(r"\w+")
+_ARTICLES = {"d", "l", "de", "du", "des", "la", "le", "les", "un", "une", "ce", "cet", "cette", "ces"}
+_POSSESSIVES = {
+    "mon",
+    "ma",
+    "mes",
+    "ton",
+    "ta",
+    "tes",
+    "son",
+    "sa",
+    "ses",
+    "notre",
+    "nos",
+    "votre",
+    "vos",
+    "leur",
+    "leurs",
+}
+_GRAMMAR = frozenset(_ARTICLES | _POSSESSIVES)
+
+
+def keys(text: str) -> Key:
+    """The words of `text` as compared: accents, case, plurals and articles ignored; « au » and « aux » are « à ».
+
+    A word with two capitals or more stays as it is: « SEL » is not « sel ». `Tagger` decides which words of a page are
+    read that way: those that an expression writes so.
+    """
+    return tuple(key for word in _WORD.findall(text) if (key := word if _is_acronym(word) else _key(word)))
+
+
+def _is_acronym(word: str) -> bool:
+    return sum(c.isupper() for c in word) >= 2
+
+
+def _key(word: str) -> str:
+    """A word without accents, case or plural; empty for an article or a possessive."""
+    folded = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)).lower()
+    if folded in _GRAMMAR:
+        return ""
+    if folded in ("au", "aux"):
+        return "a"
+    return _singular(folded)
+
+
+def _singular(word: str) -> str:
+    if len(word) <= 3:
+        return word
+    if word.endswith("aux") and not word.endswith("eaux") and len(word) > 5 and word != "travaux":
+        return word[:-3] + "al"
+    if word.endswith(("eux", "oux", "eaux")):
+        return word[:-1]
+    if word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    # dématérialisée, dématérialisées and dématérialisé are one word once accents are gone
+    return word[:-1] if word.endswith("ee") else word
+
+
+# --- corrections by the operator ---------------------------------------------------------------------------------
+
+
+class Correction(NamedTuple):
+    """A line of enjeux.local.csv: for the URLs that start with `prefix`, always or never this enjeu."""
+
+    prefix: str  # host, or host and path, or the whole address; without scheme and without www.
+    enjeu: str
+    decision: Literal["force", "forbid"]
+
+
+def read_corrections(path: Path, referentiel: Referentiel) -> tuple[Correction, ...]:
+    """The operator's corrections, the longest prefix first; none when the file is absent.
+
+    A line is `url,enjeu,decision`: url is an address, a host or a host and a path; decision is force or forbid.
+    Raises SettingsError with the line number.
+    """
+    if not path.exists():
+        return ()
+    problems: list[str] = []
+    found = []
+    for line, row in _rows(path, ("url", "enjeu", "decision"), hashlib.sha256(), problems):
+        prefix = _bare(row["url"])
+        decision = row["decision"]
+        if row["enjeu"] not in referentiel.enjeux:
+            raise SettingsError(f"{path.name} line {line}: unknown enjeu; `elunum enjeux check` lists them")
+        if not prefix or " " in prefix:
+            raise SettingsError(f"{path.name} line {line}: no address; write a host, a host and a path, or a URL")
+        if decision == "force":
+            found.append(Correction(prefix, row["enjeu"], "force"))
+        elif decision == "forbid":
+            found.append(Correction(prefix, row["enjeu"], "forbid"))
+        else:
+            raise SettingsError(f"{path.name} line {line}: the decision is force or forbid")
+    if problems:
+        raise SettingsError(problems[0])
+    return tuple(sorted(found, key=lambda c: (-len(c.prefix), c)))
+
+
+def _bare(url: str) -> str:
+    """A URL without scheme, `www.` nor final slash; its host in lower case."""
+    rest = url.strip().partition("://")[2] or url.strip()
+    host, slash, path = rest.partition("/")
+    return (host.lower().removeprefix("www.") + slash + path).rstrip("/")
+
+
+# --- the tagger --------------------------------------------------------------------------------------------------
+
+_Node = dict[str, Any]
+"""Next word -> node; under "" the expressions that end here."""
+
+
+@dataclass(slots=True)
+class _Sightings:
+    """Where one expression was seen."""
+
+    title: int = 0
+    headings: int = 0
+    url: int = 0
+    body: int = 0
+
+
+class Tagger:
+    """Documents -> tags, by the expressions of a référentiel and the corrections of an operator."""
+
+    def __init__(self, referentiel: Referentiel, corrections: Sequence[Correction] = ()) -> None:
+        self.referentiel = referentiel
+        self.corrections = corrections
+        digest = hashlib.sha256(f"{corrections}".encode()).hexdigest()[:6]
+        self.version = f"{referentiel.version}+{digest}" if corrections else referentiel.version
+        """Changes with the data and with the corrections: what was tagged by another version is to be tagged again."""
+        self._root: _Node = {}
+        for expression in referentiel.expressions:
+            for form in expression.forms:
+                node = self._root
+                for word in form:
+                    node = node.setdefault(word, {})
+                node.setdefault("", []).append(expression)
+        self._acronyms = frozenset(
+            word
+            for e in referentiel.expressions
+            for form in (*e.forms, *e.requires, *e.excludes)
+            for word in form
+            if _is_acronym(word)
+        )
+        self._keys = _Keys(self._acronyms)
+
+    def tags(self, document: Document) -> tuple[Tag, ...]:
+        """At most four tags, the surest first; none for a page about nothing. Same document, same tags."""
+        found = [tag for tag in self._found(document) if tag.score >= THRESHOLD][:MAX_TAGS]
+        return self._corrected(document.url, found) if self.corrections else tuple(found)
+
+    def _found(self, document: Document) -> list[Tag]:
+        seen, words = self._read(document)
+        evidence: dict[str, list[tuple[float, Expression]]] = defaultdict(list)
+        for expression, where in seen.items():
+            if expression.enjeu:
+                evidence[expression.enjeu].append((_worth(expression, where, words), expression))
+        totals = {slug: sum(worth for worth, _ in found) for slug, found in evidence.items()}
+        everything = sum(totals.values())
+        tags = []
+        for slug, found in evidence.items():
+            found.sort(key=lambda pair: (-pair[0], pair[1].line))
+            services = Counter[str]()
+            for worth, expression in found:
+                services[expression.service] += worth  # type: ignore[assignment]
+            services.pop("", None)
+            service = min(services, key=lambda name: (-services[name], name), default="")
+            why = tuple(_why(expression, seen[expression]) for _, expression in found[:MAX_WHY])
+            tags.append(Tag(slug, service, _chance(totals[slug], everything), why))
+        return sorted(tags, key=lambda tag: (-tag.score, tag.slug))
+
+    def _read(self, document: Document) -> tuple[dict[Expression, _Sightings], int]:
+        """The expressions of the document with where they stand, and the number of words read in its body."""
+        seen: dict[Expression, _Sightings] = defaultdict(_Sightings)
+        title = self._keys.of(document.title)
+        title_words = frozenset(title)
+        for expression in self._expressions(title, title_words):
+            seen[expression].title += 1
+        for heading in document.headings[:50]:
+            for expression in self._expressions(self._keys.of(heading[:300]), title_words):
+                seen[expression].headings += 1
+        for expression in self._expressions(self._keys.of_url(document.url), title_words):
+            seen[expression].url += 1
+        body = self._keys.of(f"{document.description}\n{document.text}"[: MAX_WORDS * 10])[:MAX_WORDS]
+        for expression in self._expressions(body, title_words):
+            seen[expression].body += 1
+        return seen, len(body)
+
+    def _expressions(self, words: list[str], title: frozenset[str]) -> Iterator[Expression]:
+        """The expressions of `words`, in order, without overlap: the longest from each word on."""
+        root = self._root
+        count = len(words)
+        start = 0
+        while start < count:
+            node = root.get(words[start])
+            start += 1
+            if node is None:
+                continue
+            end, best = start, node.get("")
+            ahead = start
+            while ahead < count and (node := node.get(words[ahead])) is not None:
+                ahead += 1
+                if "" in node:
+                    end, best = ahead, node[""]
+            if best is None:
+                continue
+            for expression in best:
+                if not (expression.requires or expression.excludes) or _fits(expression, words, start - 1, end, title):
+                    yield expression
+            start = end
+
+    def _corrected(self, url: str, tags: list[Tag]) -> tuple[Tag, ...]:
+        bare = _bare(url)
+        decided: dict[str, Correction] = {}
+        for correction in self.corrections:  # the longest prefix first
+            if bare == correction.prefix or bare.startswith((correction.prefix + "/", correction.prefix + "?")):
+                decided.setdefault(correction.enjeu, correction)
+        kept = [tag for tag in tags if tag.slug not in decided]
+        forced = [
+            Tag(c.enjeu, "", 1.0, (Why("décision de l’opérateur", "url"),))
+            for c in decided.values()
+            if c.decision == "force"
+        ]
+        return tuple([*sorted(forced, key=lambda tag: tag.slug), *kept][:MAX_TAGS])
+
+
+class _Keys:
+    """Words of pages as compared, remembered: the same few thousand words make up most pages."""
+
+    def __init__(self, acronyms: frozenset[str]) -> None:
+        self._acronyms = acronyms
+        self._known: dict[str, str] = {}
+
+    def of(self, text: str) -> list[str]:
+        known = self._known
+        found = []
+        for word in _WORD.findall(text):
+            key = known.get(word)
+            if key is None:
+                key = self._learn(word)
+            if key:
+                found.append(key)
+        return found
+
+    def of_url(self, url: str) -> list[str]:
+        """Words of the path, most of them in lower case: an acronym of four letters or more is known there too."""
+        words = _WORD.findall(unquote(urlsplit(url).path).replace("_", " "))
+        upper = ((word.upper(), word) for word in words)
+        return [key for big, word in upper if (key := big if len(big) > 3 and big in self._acronyms else _key(word))]
+
+    def _learn(self, word: str) -> str:
+        key = word if word in self._acronyms else _key(word)
+        if len(self._known) < 200_000 and len(word) < 40:
+            self._known[word] = key
+        return key
+
+
+def _fits(expression: Expression, words: list[str], start: int, end: int, title: frozenset[str]) -> bool:
+    """Whether the context asked for stands near words[start:end], and none of what excludes it."""
+    near = [*words[max(0, start - NEAR) : start], "\n", *words[end : end + NEAR]]
+    if any(_holds(near, key) for key in expression.excludes):
+        return False
+    return not expression.requires or any(
+        _holds(near, key) or (len(key) == 1 and key[0] in title) for key in expression.requires
+    )
+
+
+def _holds(words: list[str], key: Key) -> bool:
+    if len(key) == 1:
+        return key[0] in words
+    return any(tuple(words[i : i + len(key)]) == key for i in range(len(words) - len(key) + 1))
+
+
+def _worth(expression: Expression, seen: _Sightings, words: int) -> float:
+    """How much one expression says of the page: more in the title; in the body, more the denser it is."""
+    worth = FIELD_WEIGHTS["title"] * bool(seen.title) + FIELD_WEIGHTS["url"] * bool(seen.url)
+    worth += FIELD_WEIGHTS["headings"] * seen.headings / (seen.headings + 1)
+    worth += FIELD_WEIGHTS["body"] * 2 * seen.body / (seen.body + 0.5 + 1.5 * words / USUAL_WORDS)
+    return expression.weight * worth
+
+
+def _chance(evidence: float, everything: float) -> float:
+    """The chance that a tag is right, from its evidence and its share of all the evidence of the page."""
+    if evidence <= 0:
+        return 0.0
+    return round(
+        1 / (1 + math.exp(-(INTERCEPT + SLOPE * math.log(evidence) + SHARE * math.log(evidence / everything)))), 4
+    )
+
+
+def _why(expression: Expression, seen: _Sightings) -> Why:
+    """Where the expression stands first: the title before the headings, the address, the body."""
+    places: tuple[tuple[Where, int], ...] = (
+        ("title", seen.title),
+        ("headings", seen.headings),
+        ("url", seen.url),
+        ("body", seen.body),
+    )
+    where = next(name for name, count in places if count)
+    return Why(expression.shown, where, sum(count for _, count in places))
+
+
+def tagger_of(settings: Settings) -> Tagger:
+    """The tagger of this installation: the référentiel, corrected by `enjeux.local.csv` beside sources.csv."""
+    referentiel = load_referentiel()
+    return Tagger(referentiel, read_corrections(settings.sources.with_name("enjeux.local.csv"), referentiel))
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `elunum enjeux check` found."""
+
+    version: str
+    enjeux: int
+    services: int
+    expressions: int
+    problems: tuple[str, ...]  # one sentence each, with the file and the line: these fail the check
+    documents: int = 0  # read to count matches; 0 when none were given
+    never: tuple[str, ...] = ()  # expressions that no document holds
+    everywhere: tuple[str, ...] = ()  # expressions that more than a fifth of the documents hold
+
+
+def check(documents: Iterable[Document] | None = None, folder: Path = FOLDER) -> CheckReport:
+    """Faults of the référentiel; with documents, also the expressions that match none of them, or far too many."""
+    referentiel, problems = _read(folder)
+    first: dict[tuple[str, Key, frozenset[Key]], Expression] = {}
+    for e in referentiel.expressions:
+        for form in e.forms:
+            before = first.setdefault((e.enjeu, form, e.requires), e)
+            if before is not e:
+                problems.append(f"expressions.csv line {e.line}: same as line {before.line}; keep one of the two")
+    bare = {e.enjeu for e in referentiel.expressions}
+    problems += [
+        f"enjeux.csv: {slug} has no expression; add some to expressions.csv"
+        for slug in referentiel.enjeux
+        if slug not in bare
+    ]
+    tagger = Tagger(referentiel)
+    holding = Counter[Expression]()
+    read = 0
+    for document in documents or ():
+        read += 1
+        holding.update(tagger._read(document)[0].keys())
+    named = [(e, f"line {e.line}: {e.shown} ({e.enjeu or 'neutral'})") for e in referentiel.expressions]
+    return CheckReport(
+        referentiel.version,
+        len(referentiel.enjeux),
+        len(referentiel.services),
+        len(referentiel.expressions),
+        tuple(problems),
+        read,
+        tuple(name for e, name in named if not holding[e]) if read else (),
+        tuple(name for e, name in named if holding[e] * 5 > read) if read else (),
+    )
+
+
+def tag_file(path: Path, tagger: Tagger | None = None) -> Iterator[dict[str, Any]]:
+    """{id, enjeux: [{slug, service, score, why}]} for each line {id, url, title, text} of a JSONL file.
+
+    Raises SettingsError with the number of a line that is not such an object.
+    """
+    tagger = tagger or Tagger(load_referentiel())
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                document = Document(
+                    DocumentId(str(row["id"])),
+                    str(row.get("url") or ""),
+                    str(row.get("title") or ""),
+                    str(row.get("text") or ""),
+                )
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise SettingsError(f"{path} line {number}: not an object with id, url, title and text") from None
+            yield {"id": document.id, "enjeux": [_as_json(tag) for tag in tagger.tags(document)]}
+
+
+def _as_json(tag: Tag) -> dict[str, Any]:
+    why = [{"expression": w.expression, "where": w.where, "count": w.count} for w in tag.why]
+    return {"slug": tag.slug, "service": tag.service, "score": tag.score, "why": why}
