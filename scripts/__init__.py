@@ -1,0 +1,1 @@
+"""Commands for maintainers: they build data and documentation of the project; the product never runs them."""
