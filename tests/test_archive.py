@@ -1,0 +1,249 @@
+import gzip
+import os
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from warcio.archiveiterator import ArchiveIterator
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from elunum import archive
+from elunum.archive import ArchiveWriter, Forgotten, Position, import_files, read
+from elunum.errors import ArchiveError, SettingsError
+from elunum.model import Gone, Page, Record, Skipped, Unchanged
+from elunum.settings import ArchiveSettings
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+SETTINGS = ArchiveSettings(file_bytes=200_000_000)
+
+
+def page(url: str = "https://exemple.fr/a", body: bytes = b"<p>bonjour</p>", status: int = 200) -> Page:
+    return Page(url, status, (("Content-Type", "text/html"), ("Content-Length", str(len(body)))), body, NOON)
+
+
+def write(folder: Path, *records: Record, settings: ArchiveSettings = SETTINGS) -> None:
+    with ArchiveWriter(folder, settings) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def found(folder: Path, after: dict[str, int] | None = None) -> list[Record | Skipped]:
+    return [record for record, _ in read(folder, after)]
+
+
+def only_file(folder: Path) -> Path:
+    (path,) = folder.glob("*.warc.gz")
+    return path
+
+
+def test_what_is_written_is_read_in_the_same_order(tmp_path: Path) -> None:
+    records: list[Record] = [page(), Unchanged("https://exemple.fr/b", NOON), Gone("https://exemple.fr/c", "410", NOON)]
+    write(tmp_path, *records)
+    assert found(tmp_path) == records
+
+
+@given(body=st.binary(max_size=3000), status=st.integers(100, 599), value=st.text("abé;=\" '", max_size=20))
+def test_any_body_and_header_comes_back_as_it_went(
+    tmp_path_factory: pytest.TempPathFactory, body: bytes, status: int, value: str
+) -> None:
+    folder = tmp_path_factory.mktemp("archive")
+    headers = (("X-Odd", value.strip()), ("Content-Length", str(len(body))))
+    write(folder, Page("https://exemple.fr/a", status, headers, body, NOON))
+    (got,) = found(folder)
+    assert isinstance(got, Page)
+    assert (got.status, got.body) == (status, body)
+
+
+def test_an_unpacked_body_is_not_said_to_be_packed(tmp_path: Path) -> None:
+    headers = (("Content-Encoding", "gzip"), ("Content-Length", "12"), ("ETag", '"1"'))
+    write(tmp_path, Page("https://exemple.fr/a", 200, headers, b"unpacked", NOON))
+    (got,) = found(tmp_path)
+    assert isinstance(got, Page)
+    assert got.headers == (("ETag", '"1"'), ("Content-Length", "8"))
+
+
+def test_other_tools_read_our_files(tmp_path: Path) -> None:
+    write(tmp_path, page(), Unchanged("https://exemple.fr/b", NOON), Gone("https://exemple.fr/c", "410", NOON))
+    with only_file(tmp_path).open("rb") as stream:
+        read_back = [(r.rec_type, r.rec_headers.get_header("WARC-Target-URI")) for r in ArchiveIterator(stream)]
+    assert read_back == [
+        ("response", "https://exemple.fr/a"),
+        ("revisit", "https://exemple.fr/b"),
+        ("metadata", "https://exemple.fr/c"),
+    ]
+
+
+def test_reading_resumes_where_it_stopped_even_when_files_grew(tmp_path: Path) -> None:
+    with ArchiveWriter(tmp_path, SETTINGS) as writer:
+        writer.write(page("https://exemple.fr/1"))
+        ((_, position),) = read(tmp_path)
+        writer.write(page("https://exemple.fr/2"))
+        assert found(tmp_path, {position.file: position.offset}) == [page("https://exemple.fr/2")]
+
+
+def test_each_position_leads_to_the_records_that_follow(tmp_path: Path) -> None:
+    records = [page(f"https://exemple.fr/{n}", os.urandom(n * 1000)) for n in range(6)]
+    write(tmp_path, *records)
+    positions: list[Position] = [position for _, position in read(tmp_path)]
+    for n, position in enumerate(positions):
+        assert found(tmp_path, {position.file: position.offset}) == records[n + 1 :]
+
+
+def test_a_file_is_closed_at_its_size_and_the_names_keep_the_order(tmp_path: Path) -> None:
+    records = [page(f"https://exemple.fr/{n}", os.urandom(4000)) for n in range(10)]
+    write(tmp_path, *records, settings=ArchiveSettings(file_bytes=10_000))
+    assert len(list(tmp_path.glob("*.warc.gz"))) == 5
+    assert found(tmp_path) == records
+
+
+@pytest.mark.parametrize("kept", [1, 5, 40, 200])
+def test_a_torn_last_record_is_reported_and_the_others_are_read(tmp_path: Path, kept: int) -> None:
+    write(tmp_path, page("https://exemple.fr/1"), page("https://exemple.fr/2"))
+    (_, first), (_, _) = read(tmp_path)
+    path = only_file(tmp_path)
+    path.write_bytes(path.read_bytes()[: first.offset + kept])
+    assert found(tmp_path) == [page("https://exemple.fr/1"), Skipped("torn")]
+    *_, (_, last) = read(tmp_path)
+    assert found(tmp_path, {last.file: last.offset}) == []
+
+
+def test_the_end_of_a_file_being_written_waits(tmp_path: Path) -> None:
+    with ArchiveWriter(tmp_path, SETTINGS) as writer:
+        writer.write(page("https://exemple.fr/1"))
+        path = only_file(tmp_path)
+        with path.open("ab") as half:
+            half.write(path.read_bytes()[:100])
+        assert found(tmp_path) == [page("https://exemple.fr/1")]
+    assert found(tmp_path) == [page("https://exemple.fr/1"), Skipped("torn")]
+
+
+def test_a_corrupt_record_is_skipped_and_the_next_is_read(tmp_path: Path) -> None:
+    write(tmp_path, *(page(f"https://exemple.fr/{n}", os.urandom(3000)) for n in range(3)))
+    (_, first), (_, second), _ = read(tmp_path)
+    path = only_file(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[first.offset + 500 : second.offset - 500] = b"\x1f\x8b\x08" * ((second.offset - first.offset - 1000) // 3)
+    path.write_bytes(data)
+    got = found(tmp_path)
+    assert [type(record) for record in got] == [Page, Skipped, Page]
+    assert got[1] == Skipped("corrupt")
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_whatsoever_stop_the_reader(tmp_path_factory: pytest.TempPathFactory, noise: bytes) -> None:
+    folder = tmp_path_factory.mktemp("archive")
+    write(folder, page("https://exemple.fr/1"))
+    path = only_file(folder)
+    path.write_bytes(noise + path.read_bytes())
+    assert found(folder)[-1] in (page("https://exemple.fr/1"), Skipped("torn"), Skipped("corrupt"))
+
+
+def test_a_record_that_unpacks_without_end_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_RECORD_BYTES", 100_000)
+    write(tmp_path, page("https://exemple.fr/1", b"0" * 300_000), page("https://exemple.fr/2"))
+    assert found(tmp_path) == [Skipped("corrupt"), page("https://exemple.fr/2")]
+
+
+def test_a_full_disk_is_said_in_one_sentence(tmp_path: Path) -> None:
+    blocked = tmp_path / "archive"
+    blocked.write_text("a file where the folder should be")
+    with pytest.raises(SettingsError, match="ELUNUM_DATA"), ArchiveWriter(blocked, SETTINGS) as writer:
+        writer.write(page())
+
+
+# --- importing ---------------------------------------------------------------------------------------------------
+
+
+def foreign(path: Path, *urls: str, packed: bool = False, zipped: bool = True, status: str = "200 OK") -> Path:
+    with path.open("wb") as out:
+        writer = WARCWriter(out, gzip=zipped)
+        writer.write_record(writer.create_warcinfo_record(path.name, {"software": "another"}))
+        for url in urls:
+            body = gzip.compress(b"<p>bonjour</p>") if packed else b"<p>bonjour</p>"
+            headers = [("Content-Type", "text/html"), *([("Content-Encoding", "gzip")] if packed else [])]
+            http = StatusAndHeaders(status, headers, protocol="HTTP/1.1")
+            answer = writer.create_warc_record(url, "response", BytesIO(body), len(body), http_headers=http)
+            writer.write_record(answer)
+            asked = b"GET / HTTP/1.1\r\n\r\n"
+            writer.write_record(writer.create_warc_record(url, "request", BytesIO(asked), len(asked)))
+    return path
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("packed", [True, False])
+def test_foreign_archives_are_imported_under_canonical_addresses(tmp_path: Path, zipped: bool, packed: bool) -> None:
+    path = foreign(
+        tmp_path / "other.warc", "http://Exemple.fr:80/a#b", "http://exemple.fr/c", zipped=zipped, packed=packed
+    )
+    report = import_files([path], tmp_path / "archive", SETTINGS)
+    assert (report.files, report.pages, report.skipped) == (1, 2, {})
+    got = found(tmp_path / "archive")
+    assert [(r.url, r.body) for r in got if isinstance(r, Page)] == [
+        ("http://exemple.fr/a", b"<p>bonjour</p>"),
+        ("http://exemple.fr/c", b"<p>bonjour</p>"),
+    ]
+
+
+def test_the_same_file_imported_twice_adds_nothing_whatever_its_name(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "other.warc.gz", "http://exemple.fr/a")
+    again = tmp_path / "renamed.warc.gz"
+    again.write_bytes(path.read_bytes())
+    import_files([path], tmp_path / "archive", SETTINGS)
+    report = import_files([path, again], tmp_path / "archive", SETTINGS)
+    assert (report.files, report.already, report.pages) == (0, 2, 0)
+    assert len(found(tmp_path / "archive")) == 1
+
+
+def test_an_import_that_was_killed_starts_over(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "other.warc.gz", "http://exemple.fr/a")
+    folder = tmp_path / "archive"
+    import_files([path], folder, SETTINGS)
+    only_file(folder).rename(folder / "import-0.part")
+    assert found(folder) == []
+    assert import_files([path], folder, SETTINGS).pages == 1
+
+
+def test_what_is_no_page_is_counted_by_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    import_files([foreign(tmp_path / "a.warc.gz", "http://exemple.fr/a", status="404 Not Found")], folder, SETTINGS)
+    report = import_files([foreign(tmp_path / "b.warc.gz", "http://exemple..fr/a")], folder, SETTINGS)
+    assert report.skipped == {"bad address": 1}
+    assert found(folder) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not an archive</html>"])
+def test_what_is_no_web_archive_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "page.html"
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="page"):
+        import_files([path], tmp_path / "archive", SETTINGS)
+    with pytest.raises(ArchiveError, match="absent"):
+        import_files([tmp_path / "absent.warc"], tmp_path / "archive", SETTINGS)
+
+
+# --- forgetting --------------------------------------------------------------------------------------------------
+
+
+def test_a_forgotten_page_comes_out_as_gone(tmp_path: Path) -> None:
+    write(tmp_path, page("https://exemple.fr/a"), page("https://exemple.fr/b"), page("https://autre.fr/c"))
+    forgotten = Forgotten(tmp_path)
+    forgotten.add("http://exemple.fr/a")
+    forgotten.add("autre.fr")
+    assert found(tmp_path) == [
+        Gone("https://exemple.fr/a", "forgotten", NOON),
+        page("https://exemple.fr/b"),
+        Gone("https://autre.fr/c", "forgotten", NOON),
+    ]
+
+
+def test_the_list_of_what_was_forgotten_says_nothing_about_it(tmp_path: Path) -> None:
+    Forgotten(tmp_path).add("https://exemple.fr/jean-dupont")
+    Forgotten(tmp_path).add("https://exemple.fr/jean-dupont")
+    text = (tmp_path / "forgotten.txt").read_text()
+    assert len(text.split()) == 1
+    assert "exemple" not in text
+    assert Forgotten(tmp_path).holds("http://exemple.fr/jean-dupont#haut")
