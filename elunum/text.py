@@ -40,6 +40,17 @@ _WORD = re.compile(
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
+UNACCENTED = {
+    ord(accented): bare
+    for bare, accents in {
+        "a": "àáâãäåā", "c": "çćč", "e": "èéêëēė", "i": "ìíîïī", "n": "ñń", "o": "òóôõöøō", "u": "ùúûüū", "y": "ýÿ",
+        "l": "ł", "s": "šś", "z": "žźż", "d": "đ",
+    }.items()
+    for accented in accents
+}  # fmt: skip
+"""Lower-case accented letters of European names -> their bare letter, one character for one."""
+
+
 class Span(NamedTuple):
     """A word of a text: where it stands, folded, and its stem."""
 

@@ -1,0 +1,267 @@
+"""Documents -> a fresh index version, built aside, checked, swapped in whole or not at all.
+
+    index/20261122T204500-0/tantivy/    the engine's own files; a segment never changes once written
+                           /about.json  what it holds, and from which revision of the documents
+    index/current                       a link to the version that is served
+
+The next version starts from hard links to the files of the last one: adding pages does not rewrite the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import tantivy
+
+from elunum import folder, geo
+from elunum.errors import IndexVersionError
+from elunum.index import schema as fields
+from elunum.index.documents import Documents
+from elunum.index.tags import load_referentiel
+from elunum.model import Document, DocumentId
+from elunum.settings import Settings
+from elunum.text import stems
+
+log = logging.getLogger("elunum.index")
+
+Change = tuple[int, DocumentId, Document | None]
+"""Revision, and the document, or None when it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an index version holds: about.json."""
+
+    format: int
+    version: str
+    built_at: datetime  # UTC
+    revision: int  # of the documents store
+    documents: int
+    sources: int
+    referentiel_version: str
+    last_fetched_at: datetime | None = None  # UTC
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did."""
+
+    version: str
+    documents: int
+    added: int  # documents written, new or changed
+    removed: int
+    full: bool
+    swapped: bool  # False when a check failed: the previous version is still served
+    problems: tuple[str, ...]  # of the checks, one sentence each
+    seconds: float
+
+
+def build(settings: Settings, full: bool = False) -> BuildReport:
+    """Bring the served index to the last revision of the documents.
+
+    full: write every document again. Also done, unasked, when the last version was written by another format or with
+    another référentiel. Killed at any moment, what is served stays whole and the next build starts afresh.
+    """
+    started = time.monotonic()
+    settings.index_dir.mkdir(parents=True, exist_ok=True)
+    last = None if full else _reusable(settings)
+    aside = settings.index_dir / ".building"
+    shutil.rmtree(aside, ignore_errors=True)
+    with Documents(settings.documents_path) as documents:
+        if last is not None and documents.revision == last.revision:
+            return BuildReport(last.version, last.documents, 0, 0, False, False, (), time.monotonic() - started)
+        if last is None:
+            (aside / "tantivy").mkdir(parents=True)
+        else:
+            _link(settings.index_dir / last.version, aside)
+        changes = documents.changed_since(last.revision if last else 0)
+        about, added, removed = write(aside, changes, settings, last)
+    problems = tuple(_problems(aside, about, last))
+    if not problems:
+        _swap(settings, aside, about.version)
+    seconds = time.monotonic() - started
+    log.info("built", extra={"documents": about.documents, "added": added, "removed": removed, "seconds": seconds})
+    return BuildReport(about.version, about.documents, added, removed, last is None, not problems, problems, seconds)
+
+
+def rollback(settings: Settings) -> BuildReport:
+    """Serve the previous version again. Raises IndexVersionError when there is none."""
+    started = time.monotonic()
+    current = read_about(settings)
+    older = [version for version in versions(settings) if version < current.version]
+    if not older:
+        raise IndexVersionError("there is no previous index version to go back to; run `elunum index --full`")
+    _point(settings, older[-1])
+    about = read_about(settings)
+    return BuildReport(about.version, about.documents, 0, 0, False, True, (), time.monotonic() - started)
+
+
+def versions(settings: Settings) -> list[str]:
+    """The versions on disk, oldest first."""
+    if not settings.index_dir.is_dir():
+        return []
+    return sorted(path.parent.name for path in settings.index_dir.glob("[0-9]*/about.json"))
+
+
+def read_about(settings: Settings) -> About:
+    """What the served version holds. Raises IndexVersionError, with the command to run, when none can be served."""
+    try:
+        about = msgspec.json.decode((settings.index_dir / "current" / "about.json").read_bytes(), type=About)
+    except FileNotFoundError:
+        raise IndexVersionError(f"there is no index in {settings.index_dir} yet; run `elunum index`") from None
+    except (msgspec.MsgspecError, NotADirectoryError):
+        raise IndexVersionError(f"the index in {settings.index_dir} is damaged; run `elunum index --full`") from None
+    if about.format != fields.FORMAT:
+        raise IndexVersionError(
+            f"the index in {settings.index_dir} was written by another version of Elunum; run `elunum index --full`"
+        )
+    return about
+
+
+def open_index(path: Path) -> tantivy.Index:
+    """The engine's index of a version, ready to be read or written."""
+    return fields.with_tokenizers(tantivy.Index.open(str(path / "tantivy")))
+
+
+def write(
+    version: Path, changes: Iterable[Change], settings: Settings, last: About | None = None
+) -> tuple[About, int, int]:
+    """Apply changes to the index in the folder `version`, empty or linked from the last one, and describe it.
+
+    Returns what it holds, and how many documents were written and removed.
+    """
+    schema = fields.schema()
+    index = fields.with_tokenizers(tantivy.Index(schema, str(version / "tantivy"), reuse=True))
+    geography, referentiel = geo.load(), load_referentiel()
+    writer = index.writer(settings.index.memory_mb * 1_000_000, 1)
+    revision, fetched_at = (last.revision, last.last_fetched_at) if last else (0, None)
+    added = removed = 0
+    for number, id_, document in changes:
+        revision = max(revision, number)
+        if last is not None:
+            writer.delete_documents_by_term("id", id_)
+        if document is None or document.copy_of is not None:
+            removed += 1
+            continue
+        found = fields.fields_of(document, geography, referentiel)
+        writer.add_document(tantivy.Document.from_dict(found, schema))
+        added += 1
+        if document.fetched_at and (fetched_at is None or document.fetched_at > fetched_at):
+            fetched_at = document.fetched_at
+    writer.commit()
+    writer.wait_merging_threads()
+    index.reload()
+    searcher = index.searcher()
+    now = datetime.now(UTC)
+    about = About(
+        fields.FORMAT,
+        f"{now:%Y%m%dT%H%M%S}-{revision}",
+        now,
+        revision,
+        searcher.num_docs,
+        len(_sources(searcher)),
+        referentiel.version,
+        fetched_at,
+    )
+    folder.write_whole(version / "about.json", msgspec.json.encode(about))
+    return about, added, removed
+
+
+def _sources(searcher: tantivy.Searcher) -> dict[str, int]:
+    """Documents of each source."""
+    asked = {"sources": {"terms": {"field": "source", "size": 200_000}}}
+    found = searcher.aggregate(tantivy.Query.all_query(), asked)["sources"]["buckets"]
+    return {bucket["key"]: bucket["doc_count"] for bucket in found}
+
+
+def _reusable(settings: Settings) -> About | None:
+    """The served version, when the next one can start from it."""
+    try:
+        about = read_about(settings)
+    except IndexVersionError:
+        return None
+    return about if about.referentiel_version == load_referentiel().version else None
+
+
+def _link(version: Path, aside: Path) -> None:
+    """The files of a version, as hard links: they never change. Its lists of files are copied, for they do."""
+    (aside / "tantivy").mkdir(parents=True)
+    for file in (version / "tantivy").iterdir():
+        target = aside / "tantivy" / file.name
+        if file.name in ("meta.json", ".managed.json"):
+            shutil.copyfile(file, target)
+        elif not file.name.endswith(".lock"):
+            os.link(file, target)
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+CANARIES = 50
+"""Documents looked for by their own title before a version is served."""
+
+
+def _problems(version: Path, about: About, last: About | None) -> Iterator[str]:
+    searcher = open_index(version).searcher()
+    if last is not None and about.documents < last.documents / 2 and last.documents > 100:
+        yield (
+            f"{about.documents} documents, where the served version has {last.documents}; "
+            "run `elunum index --full` if this is meant"
+        )
+    missed = asked = 0
+    schema = fields.schema()
+    for _, address in searcher.search(tantivy.Query.all_query(), CANARIES).hits if about.documents else ():
+        shown = fields.read_shown(searcher.doc(address).get_first("shown"))
+        words = stems(shown.title)[:20]
+        if not words:
+            continue
+        asked += 1
+        terms = [
+            (tantivy.Occur.Should, tantivy.Query.term_query(schema, field, word))
+            for word in words
+            for field in ("title", "body")
+        ]
+        best = searcher.search(tantivy.Query.boolean_query(terms), 50).hits
+        titles = {fields.read_shown(searcher.doc(found).get_first("shown")).title for _, found in best}
+        missed += shown.title not in titles
+    if missed > asked / 4:
+        yield f"{missed} of {asked} documents are not found by their own title; report this as a bug"
+
+
+# --- the link `current` ------------------------------------------------------------------------------------------
+
+
+def _swap(settings: Settings, aside: Path, version: str) -> None:
+    """Give the built version its name, serve it, and drop the oldest ones."""
+    _settle(aside)
+    aside.rename(settings.index_dir / version)
+    _point(settings, version)
+    for old in versions(settings)[: -settings.index.keep]:
+        shutil.rmtree(settings.index_dir / old, ignore_errors=True)
+
+
+def _point(settings: Settings, version: str) -> None:
+    link = settings.index_dir / ".current"
+    link.unlink(missing_ok=True)
+    link.symlink_to(version)
+    link.replace(settings.index_dir / "current")
+    _settle(settings.index_dir)
+
+
+def _settle(path: Path) -> None:
+    """Have the kernel write a folder and what it holds before anything depends on it."""
+    for inner in (*path.rglob("*"), path):
+        if inner.is_symlink():
+            continue
+        handle = os.open(inner, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,306 @@
+"""The fields of the index, what each is for, and what a Document becomes in them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from tantivy import Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
+
+from elunum.geo import Geo
+from elunum.index.tags import Referentiel
+from elunum.model import (
+    Document,
+    DocumentId,
+    DocumentType,
+    HitSource,
+    HitTag,
+    Kind,
+    Source,
+    Territory,
+)
+from elunum.text import nfc, stems, words
+
+FORMAT = 1
+"""Raised whenever an index written before could not be read, or would rank differently."""
+
+STORED_CHARS = 40_000
+"""Of a text, kept for the lines under a title; a match further down still finds the document."""
+
+MAX_INDEXED_WORDS = 100_000
+"""Of a document: a longer one is found by its beginning."""
+
+BANDS = ((0, 499), (500, 1_999), (2_000, 9_999), (10_000, 49_999), (50_000, 99_999), (100_000, None))
+"""Population bands of the facet: first and last number of inhabitants."""
+
+SPACED = "spaced"
+"""The tokenizer of our text fields. Words come already analysed by elunum.text, separated by spaces."""
+
+
+def schema() -> Schema:
+    """The fields. Text fields hold stems, but `*_words`, which hold the folded words as written."""
+    builder = SchemaBuilder()
+    builder.add_text_field("id", tokenizer_name="raw", index_option="basic")
+    for name in ("title", "title_words", "headings", "body"):
+        builder.add_text_field(name, tokenizer_name=SPACED, index_option="position")
+    builder.add_text_field("address", tokenizer_name=SPACED, index_option="freq")
+    # Every filter and facet value, as "name:value": one column to count serves all facets.
+    builder.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_text_field("site", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("source", tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_text_field("territory", tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_unsigned_field("group", indexed=True, fast=True)  # who publishes: the territory, or else the source
+    builder.add_unsigned_field("day", indexed=True, fast=True)  # proleptic ordinal; 0 without a date
+    builder.add_unsigned_field("population", indexed=True, fast=True)  # absent when unknown
+    builder.add_float_field("weight", fast=True)  # see `weight_of`
+    builder.add_bytes_field("shown", stored=True)
+    return builder.build()
+
+
+def with_tokenizers(index: Index) -> Index:
+    """The index, ready to be used: tokenizers are not kept on disk."""
+    index.register_tokenizer(SPACED, TextAnalyzerBuilder(Tokenizer.whitespace()).build())
+    return index
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the index keeps of a document to show it: a Hit needs nothing else."""
+
+    id: DocumentId
+    url: str
+    title: str
+    text: str  # at most STORED_CHARS characters
+    date: date | None
+    fetched_at: datetime | None
+    lang: str
+    type: DocumentType
+    size: int
+    pages: int
+    enjeux: tuple[HitTag, ...]
+    source: HitSource
+    source_key: str  # what the parameter `site` accepts for this source
+    territory: str  # "commune:68278": who publishes, or whom the text is about when a State site does; or ""
+    copies: tuple[str, ...]
+    fingerprint: str
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Shown)
+
+
+def read_shown(stored: bytes) -> Shown:
+    """What was kept of a document."""
+    return _decoder.decode(stored)
+
+
+def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[str, Any]:
+    """The fields of a document, as the engine takes them."""
+    shown = shown_of(document, geo, referentiel)
+    territory = geo.territory(*shown.territory.split(":")) if shown.territory else None  # type: ignore[arg-type]
+    body = stems(document.text)[:MAX_INDEXED_WORDS]
+    fields: dict[str, Any] = {
+        "id": document.id,
+        "title": " ".join(stems(document.title)),
+        "title_words": " ".join(words(document.title)),
+        "headings": " ".join(stems(" \n ".join(document.headings))),
+        "body": " ".join(body),
+        "address": " ".join(stems(address_words(document.url))),
+        "facet": facets_of(document, shown, territory, geo),
+        "site": sites_of(document),
+        "source": shown.source_key,
+        "group": group_of(shown.territory or shown.source_key),
+        "day": document.date.toordinal() if document.date else 0,
+        "weight": weight_of(document),
+        "shown": _encoder.encode(shown),
+    }
+    if shown.source.population is not None:
+        fields["population"] = shown.source.population
+    if shown.territory:
+        fields["territory"] = shown.territory
+    return fields
+
+
+def shown_of(document: Document, geo: Geo, referentiel: Referentiel) -> Shown:
+    """What is kept of a document to show it, joined with the geography and the names of the référentiel."""
+    territory = territory_of(document, geo)
+    return Shown(
+        id=document.id,
+        url=document.url,
+        title=nfc(document.title),
+        text=nfc(document.text[:STORED_CHARS]),
+        date=document.date,
+        fetched_at=document.fetched_at,
+        lang=document.lang,
+        type=document.type,
+        size=document.size,
+        pages=document.pages,
+        enjeux=tuple(
+            HitTag(tag.slug, referentiel.enjeux[tag.slug].nom, tag.service, tag.score, tag.why)
+            for tag in document.enjeux
+            if tag.slug in referentiel.enjeux
+        ),
+        source=_hit_source(document, territory, geo),
+        source_key=source_key(document),
+        territory=f"{territory.kind}:{territory.code}" if territory else "",
+        copies=document.copies,
+        fingerprint=document.fingerprint,
+    )
+
+
+def territory_of(document: Document, geo: Geo) -> Territory | None:
+    """Whose page this is: the territory of its source or, for a national source, the only one its text is about."""
+    if document.source is not None and (own := geo.of_source(document.source)) is not None:
+        return own
+    about = [geo.territory(*place.split(":")) for place in document.places if ":" in place]  # type: ignore[arg-type]
+    found = [territory for territory in about if territory is not None]
+    return found[0] if len(found) == 1 else None
+
+
+def facets_of(document: Document, shown: Shown, territory: Territory | None, geo: Geo) -> list[str]:
+    """Every filter value of a document, as "name:value".
+
+    A territory holds the documents it publishes and those whose text is about it, whoever publishes them; so do the
+    EPCI, département and région that contain it. See docs/decisions/what-a-territory-finds.md.
+    """
+    found = {f"kind:{shown.source.kind}", f"type:{document.type}"}
+    if document.lang:
+        found.add(f"lang:{document.lang}")
+    if document.date:
+        found.add(f"year:{document.date.year:04}")
+    for tag in document.enjeux:
+        found.add(f"enjeu:{tag.slug}")
+        if tag.service:
+            found.add(f"service:{tag.service}")
+    about = [geo.territory(*place.split(":")) for place in document.places if ":" in place]  # type: ignore[arg-type]
+    for place in (territory, *about):
+        if place is not None:
+            found.add(f"{place.kind}:{place.code}")
+            found.update(f"{outer.kind}:{outer.code}" for outer in _around(place, geo))
+    if document.source is not None:
+        # A source without a territory of its own (a school, a hospital) still says where it is.
+        found.update(f"departement:{code}" for code in (document.source.departement,) if code)
+        found.update(f"region:{code}" for code in (document.source.region,) if code)
+    # "At least that many arobases": each level holds the higher ones.
+    found.update(f"label:{level}" for level in range(1, shown.source.arobases + 1))
+    if shown.source.population is not None:
+        found.add(f"population:{band_of(shown.source.population)}")
+    return sorted(found)
+
+
+def band_of(population: int) -> str:
+    """The population band of the facet: "500-1999", or "100000-" for the last one."""
+    for low, high in BANDS:
+        if high is None or population <= high:
+            return f"{low}-{'' if high is None else high}"
+    raise AssertionError("the last band has no end")
+
+
+def _around(territory: Territory, geo: Geo) -> tuple[Territory, ...]:
+    if territory.kind == "commune":
+        return geo.containing(territory)
+    outer = []
+    if territory.kind == "epci" and territory.departement and (found := geo.departement(territory.departement)):
+        outer.append(found)
+    if territory.kind in ("epci", "departement") and territory.region and (found := geo.region(territory.region)):
+        outer.append(found)
+    return tuple(outer)
+
+
+def _hit_source(document: Document, territory: Territory | None, geo: Geo) -> HitSource:
+    host = urlsplit(document.url).netloc
+    source = document.source or Source(url=document.url, name=host, kind="autre")
+    shown = HitSource(source.name, source.kind, host, source.insee, source.siren)
+    departement, region = source.departement, source.region
+    if territory is not None:
+        commune = territory.name if territory.kind == "commune" else ""
+        epci = geo.epci(territory.epci) if territory.epci else territory if territory.kind == "epci" else None
+        departement = territory.code if territory.kind == "departement" else territory.departement or departement
+        region = territory.code if territory.kind == "region" else territory.region or region
+        shown = replace(
+            shown,
+            insee=source.insee or (territory.code if territory.kind == "commune" else ""),
+            siren=source.siren or (territory.code if territory.kind == "epci" else ""),
+            commune=commune,
+            epci=epci.name if epci else "",
+            epci_siren=epci.code if epci else "",
+            population=territory.population,
+            arobases=territory.arobases,
+            latitude=territory.latitude,
+            longitude=territory.longitude,
+        )
+    in_departement = geo.departement(departement) if departement else None
+    in_region = geo.region(region) if region else None
+    return replace(
+        shown,
+        departement=in_departement.name if in_departement else "",
+        region=in_region.name if in_region else "",
+        departement_code=departement,
+        region_code=region,
+    )
+
+
+def group_of(key: str) -> int:
+    """The number under which all pages of one publisher stand: territory "commune:68278", or source key."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def source_key(document: Document) -> str:
+    """Host and path of the source, without www. and final slash: what the parameter `site` accepts."""
+    return bare_site(document.source.url if document.source else f"//{urlsplit(document.url).netloc}")
+
+
+def bare_site(url: str) -> str:
+    """A site as it is compared: without scheme, www. and final slash, in lower case."""
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    return (parts.netloc.lower().removeprefix("www.") + parts.path).rstrip("/")
+
+
+def sites_of(document: Document) -> list[str]:
+    """Every value of `site` that holds a document: its host, the domains above it, and its source when it has a path."""
+    host = urlsplit(document.url).netloc.lower().removeprefix("www.")
+    labels = host.split(".")
+    above = [".".join(labels[i:]) for i in range(len(labels) - 1)]
+    return sorted({host, *above, source_key(document)})
+
+
+def address_words(url: str) -> str:
+    """The words of an address: host without www. and ending, then path."""
+    parts = urlsplit(url)
+    host = parts.netloc.removeprefix("www.").rpartition(".")[0]
+    return f"{host} {unquote(parts.path)}"
+
+
+AUTHORITY: dict[Kind, float] = {
+    "commune": 1.0,
+    "epci": 1.0,
+    "departement": 1.0,
+    "region": 1.0,
+    "etat": 1.0,
+    "operateur": 1.0,
+    "sante": 0.95,
+    "education": 0.95,
+    "association": 0.9,
+    "autre": 1.0,
+}
+"""How much the score of a page counts by who publishes it."""
+
+YEARLY = 0.02
+"""A page one year younger scores this much more, all else equal."""
+
+
+def weight_of(document: Document) -> float:
+    """What multiplies the score of a document: who publishes it, and how old it is.
+
+    Age works by ratio between two dates, so the weight needs no clock and stays right as the index grows old.
+    """
+    weight = AUTHORITY[document.source.kind if document.source else "autre"]
+    if document.date:
+        years = min(max((document.date - date(2015, 1, 1)).days / 365.25, -10.0), 20.0)
+        weight *= (1 + YEARLY) ** years
+    # The engine multiplies by log2(2 + field).
+    return float(2**weight - 2)

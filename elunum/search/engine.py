@@ -1,0 +1,594 @@
+"""Search -> Results: what a reader asked, answered from the index version that is being served.
+
+Stateless and silent: nothing a reader typed is kept, logged or sent anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tantivy
+from tantivy import Occur, Order
+from tantivy import Query as EngineQuery
+
+from elunum import geo
+from elunum.index import build
+from elunum.index.schema import Shown, group_of, read_shown
+from elunum.index.tags import Referentiel, load_referentiel
+from elunum.model import (
+    Collectivite,
+    Comparable,
+    DocumentId,
+    FacetValue,
+    Hit,
+    IndexInfo,
+    MosaicRow,
+    Point,
+    Results,
+    Search,
+    Suggestion,
+    Territory,
+    TreeEnjeu,
+    TreeService,
+)
+from elunum.search import tantivy as compiled
+from elunum.search.parse import Phrase, Query, Word, parse
+from elunum.search.snippet import snippet
+from elunum.settings import Settings
+from elunum.text import fold, stems, words
+
+FACETS = (
+    "enjeu", "service", "kind", "type", "lang", "departement", "region", "year", "population", "label", "source"
+)  # fmt: skip
+"""Names of the facets, in the order they are shown."""
+
+SOURCES_SHOWN = 20
+"""Values of the facet `source`, the most frequent ones; the other facets are whole."""
+
+PEERS = 50
+"""Comparable territories that `like` looks at."""
+
+_GROUPS = 300_000
+"""More publishers than there can be: a count by publisher is exact."""
+
+_LABELS = {
+    "kind": {
+        "commune": "Communes",
+        "epci": "Intercommunalités",
+        "departement": "Départements",
+        "region": "Régions",
+        "etat": "État",
+        "operateur": "Opérateurs de l’État",
+        "sante": "Santé",
+        "education": "Éducation",
+        "association": "Associations",
+        "autre": "Autres",
+    },
+    "type": {
+        "html": "Page web",
+        "pdf": "PDF",
+        "odt": "Texte (ODT)",
+        "docx": "Texte (Word)",
+        "ods": "Tableur (ODS)",
+        "xlsx": "Tableur (Excel)",
+        "txt": "Texte brut",
+    },
+    "lang": {
+        "fr": "Français",
+        "en": "Anglais",
+        "de": "Allemand",
+        "es": "Espagnol",
+        "it": "Italien",
+        "pt": "Portugais",
+        "nl": "Néerlandais",
+        "oc": "Occitan",
+        "br": "Breton",
+        "co": "Corse",
+        "eu": "Basque",
+        "ca": "Catalan",
+        "als": "Alsacien",
+        "gsw": "Alsacien",
+    },
+    "population": {
+        "0-499": "Moins de 500 habitants",
+        "500-1999": "500 à 1 999 habitants",
+        "2000-9999": "2 000 à 9 999 habitants",
+        "10000-49999": "10 000 à 49 999 habitants",
+        "50000-99999": "50 000 à 99 999 habitants",
+        "100000-": "100 000 habitants et plus",
+    },
+    "label": {"1": "1 arobase et plus", **{str(n): f"{n} arobases et plus" for n in (2, 3, 4)}, "5": "5 arobases"},
+}
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine over the served version. Raises IndexVersionError, with the command to run, when there is none."""
+    return Engine(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """One index version, open."""
+
+    about: build.About
+    target: str  # what the link `current` said
+    index: tantivy.Index
+    schema: tantivy.Schema
+    searcher: tantivy.Searcher
+
+
+class Engine:
+    """Answers from the version that the link `current` names; a new version is served from the next request on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.geo = geo.load()
+        self.referentiel: Referentiel = load_referentiel()
+        self._link = settings.index_dir / "current"
+        self._served = self._open()
+
+    # --- what readers ask ----------------------------------------------------------------------------------------
+
+    def search(self, search: Search, explain: bool = False) -> Results:
+        """The page of results asked for, with exact counts. Raises QueryError when the words are too many."""
+        started = time.perf_counter()
+        served = self._current()
+        query, asked = parse(search, self.settings.search.max_query_chars)
+        peers = self.geo.comparable(asked.like, PEERS) if asked.like else ()  # type: ignore[arg-type]
+        main, relaxed = self._main(served, query)
+        filters = compiled.filters(served.schema, asked, peers)
+        whole = compiled.together(
+            main, filters.values(), compiled.closeness(served.schema, peers) if asked.like else ()
+        )
+        if asked.one_per == "collectivite":
+            total, found = self._one_per(served, whole, asked)
+        else:
+            total, found = self._page(served, whole, asked, asked.size, (asked.page - 1) * asked.size)
+        reasons = {f"{p.territory.kind}:{p.territory.code}": p.reason for p in peers}
+        wanted = {stem for clause in query.clauses for stem in _stems_of(clause)}
+        hits = []
+        for score, address, others in found:
+            shown = self._shown(served, address)
+            hit = _hit(shown, snippet(shown.text, wanted), score)
+            if explain:
+                hit = replace(hit, explanation=_explained(whole.explain(served.searcher, address)))
+            hits.append(replace(hit, others=others, comparable=reasons.get(shown.territory, "")))
+        return Results(
+            query=search.q,
+            total=total,
+            total_is_exact=True,
+            took_ms=(time.perf_counter() - started) * 1000,
+            hits=tuple(hits),
+            facets=self._facets(served, main, filters, asked),
+            relaxed=relaxed,
+        )
+
+    def suggest(self, prefix: str, limit: int = 8) -> tuple[Suggestion, ...]:
+        """Completions of what is being typed, from places, enjeux, services and titles of the index."""
+        served = self._current()
+        typed = stems(prefix)
+        folded = fold(prefix.strip())
+        if not folded or len(prefix) > 200:
+            return ()
+        found: dict[str, Suggestion] = {}
+
+        def add(suggestion: Suggestion) -> None:
+            if len(found) < limit:
+                found.setdefault(fold(suggestion.text), suggestion)
+
+        for enjeu in self.referentiel.enjeux.values():
+            if _begins(enjeu.nom, folded):
+                add(Suggestion(enjeu.nom, "enjeu", f"/recherche?enjeu={enjeu.slug}"))
+        for territory in self.geo.starting_with(prefix.strip(), 3):
+            url = f"/collectivites/{territory.code}" if territory.kind == "commune" else ""
+            add(Suggestion(territory.name, "place", url))
+        for service in self.referentiel.services:
+            if _begins(service.nom, folded) and len(found) < limit - 2:
+                add(Suggestion(service.nom, "service"))
+        if typed:
+            for shown in self._titles(served, prefix, limit * 2):
+                add(Suggestion(shown.title, "title", shown.url))
+        return tuple(found.values())
+
+    def hit(self, id: DocumentId) -> Hit | None:
+        """A document as a result, or None when it is not in the index."""
+        served = self._current()
+        address = self._address(served, id)
+        if address is None:
+            return None
+        shown = self._shown(served, address)
+        return _hit(shown, snippet(shown.text, ()), 0.0)
+
+    def similar(self, id: DocumentId, limit: int = 5) -> tuple[Hit, ...] | None:
+        """Pages about the same kind of action from other publishers, one each, near-duplicates out.
+
+        None when the document is not in the index.
+        """
+        served = self._current()
+        address = self._address(served, id)
+        if address is None:
+            return None
+        shown = self._shown(served, address)
+        main = self._like(served, shown)
+        own = group_of(shown.territory or shown.source_key)
+        other = EngineQuery.boolean_query(
+            [(Occur.Must, main), (Occur.MustNot, EngineQuery.term_query(served.schema, "group", own, "basic"))]
+        )
+        wanted = set(stems(shown.title))
+        hits: list[Hit] = []
+        groups: set[str] = set()
+        shingles = _shingles(shown.text)
+        for score, found in served.searcher.search(other, limit * 6 + 10).hits:
+            candidate = self._shown(served, found)
+            group = candidate.territory or candidate.source_key
+            if group in groups or _overlap(shingles, _shingles(candidate.text)) > 0.5:
+                continue
+            groups.add(group)
+            hits.append(_hit(candidate, snippet(candidate.text, wanted), score))
+            if len(hits) == limit:
+                break
+        return tuple(hits)
+
+    def info(self) -> IndexInfo:
+        """What is being served."""
+        about = self._current().about
+        return IndexInfo(
+            about.version,
+            about.built_at,
+            about.documents,
+            about.sources,
+            about.referentiel_version,
+            about.last_fetched_at,
+        )
+
+    # --- territories ---------------------------------------------------------------------------------------------
+
+    def collectivite(self, code: str, peers: int = 8) -> Collectivite | None:
+        """What a commune (INSEE code) or an EPCI (SIREN) published, beside comparable territories. None if unknown."""
+        territory = self.geo.commune(code) or self.geo.epci(code)  # type: ignore[arg-type]
+        if territory is None:
+            return None
+        served = self._current()
+        comparable = self.geo.comparable(territory.code, PEERS) if territory.kind == "commune" else ()  # type: ignore[arg-type]
+        counts = self._by_group(served, EngineQuery.all_query(), [territory, *(p.territory for p in comparable)])
+        shown = tuple(peer for peer in comparable if counts[_key(peer.territory)])[:peers]
+        columns = [self._tags_of(served, t) for t in (territory, *(peer.territory for peer in shown))]
+        rows = []
+        for enjeu in self.referentiel.enjeux.values():
+            names = ["", *(service.nom for service in self.referentiel.services if service.enjeu == enjeu.slug)]
+            for service in names:
+                line = [column.get((enjeu.slug, service), 0) for column in columns]
+                if any(line):
+                    rows.append(MosaicRow(enjeu.slug, enjeu.nom, service, line[0], tuple(line[1:])))
+        own = _of(served.schema, [territory])
+        newest = served.searcher.search(own, 10, order_by_field="day", order=Order.Desc).hits
+        return Collectivite(
+            territory=territory,
+            containing=self.geo.containing(territory) if territory.kind == "commune" else (),
+            documents=counts[_key(territory)],
+            peers=shown,
+            mosaic=tuple(rows),
+            newest=tuple(self._plain_hit(served, address) for _, address in newest),
+            missing=self._missing(served, rows, shown),
+        )
+
+    def tree(self) -> tuple[TreeEnjeu, ...]:
+        """Each enjeu with its services and the enjeux that stand with it, counted over the whole index."""
+        served = self._current()
+        everywhere = _counted(served, EngineQuery.all_query())
+        names = {slug: enjeu.nom for slug, enjeu in self.referentiel.enjeux.items()}
+        found = []
+        for slug, nom in names.items():
+            inside = _counted(served, EngineQuery.term_query(served.schema, "facet", f"enjeu:{slug}", "basic"))
+            services = [s.nom for s in self.referentiel.services if s.enjeu == slug]
+            counted = [TreeService(s, inside.get(f"service:{s}", 0)) for s in dict.fromkeys(services)]
+            beside = [
+                FacetValue(other, names[other], n)
+                for other in names
+                if other != slug and (n := inside.get(f"enjeu:{other}", 0))
+            ]
+            found.append(
+                TreeEnjeu(
+                    slug,
+                    nom,
+                    everywhere.get(f"enjeu:{slug}", 0),
+                    tuple(sorted((s for s in counted if s.count), key=lambda s: -s.count)),
+                    tuple(sorted(beside, key=lambda f: -f.count)),
+                )
+            )
+        return tuple(found)
+
+    def points(self, search: Search) -> tuple[Point, ...]:
+        """Territories with their number of results, most first: communes, EPCI, départements and régions that publish,
+        or that the text of a national page is about."""
+        served = self._current()
+        query, asked = parse(search, self.settings.search.max_query_chars)
+        main, _ = self._main(served, query)
+        peers = self.geo.comparable(asked.like, PEERS) if asked.like else ()  # type: ignore[arg-type]
+        whole = compiled.together(main, compiled.filters(served.schema, asked, peers).values())
+        buckets = _terms(served, whole, "territory", _GROUPS)
+        found = ((self._territory(key), count) for key, count in buckets.items())
+        return tuple(Point(territory, count) for territory, count in found if territory is not None)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _current(self) -> _Served:
+        """The served version; opened again when the link points elsewhere: one readlink a request."""
+        try:
+            target = str(self._link.readlink())
+        except OSError:
+            return self._served
+        if target != self._served.target:
+            self._served = self._open()
+        return self._served
+
+    def _open(self) -> _Served:
+        about = build.read_about(self.settings)
+        target = str(self._link.readlink())
+        index = build.open_index(self.settings.index_dir / target)
+        index.config_reader("manual", 0)
+        index.reload()
+        return _Served(about, target, index, index.schema, index.searcher())
+
+    def _main(self, served: _Served, query: Query) -> tuple[EngineQuery, bool]:
+        """The query of the words, and whether no document has them all."""
+        words = query.words
+        everything = compiled.words_query(served.schema, query, at_least=len(words))
+        if len(words) < 2:
+            return everything, False
+        relaxed = served.searcher.search(everything, 1).count == 0
+        return compiled.words_query(served.schema, query), relaxed
+
+    def _page(
+        self, served: _Served, whole: EngineQuery, asked: Search, limit: int, offset: int
+    ) -> tuple[int, list[tuple[float, Any, int]]]:
+        if asked.sort == "date" or not asked.q.strip():
+            result = served.searcher.search(whole, limit, offset=offset, order_by_field="day", order=Order.Desc)
+            return result.count, [(0.0, address, 0) for _, address in result.hits]
+        result = served.searcher.search(whole, limit, offset=offset, weight_by_field="weight")
+        return result.count, [(score, address, 0) for score, address in result.hits]
+
+    def _one_per(self, served: _Served, whole: EngineQuery, asked: Search) -> tuple[int, list[tuple[float, Any, int]]]:
+        """The best result of each publisher; the total counts publishers."""
+        counts = _terms(served, whole, "group", _GROUPS)
+        start, wanted = (asked.page - 1) * asked.size, asked.page * asked.size
+        first: dict[int, tuple[float, Any]] = {}
+        depth = wanted * 4
+        while True:
+            total, found = self._page(served, whole, asked, depth, 0)
+            groups = served.searcher.fast_field_values("group", [address for _, address, _ in found])
+            first = {}
+            for group, (score, address, _) in zip(groups, found, strict=True):
+                first.setdefault(int(group), (score, address))
+            if len(first) >= wanted or depth >= total:
+                break
+            depth *= 4
+        page = list(first.items())[start:wanted]
+        return len(counts), [(score, address, counts[group] - 1) for group, (score, address) in page]
+
+    def _facets(
+        self, served: _Served, main: EngineQuery, filters: dict[str, EngineQuery], asked: Search
+    ) -> dict[str, tuple[FacetValue, ...]]:
+        """Counts by value. A facet already chosen counts what choosing another value instead would return."""
+        counts = _counted(served, compiled.together(main, filters.values()), sources=True)
+        values: dict[str, dict[str, int]] = {name: {} for name in FACETS}
+        for key, count in counts.items():
+            name, _, value = key.partition(":")
+            if name in values:
+                values[name][value] = count
+        for name, filter_ in _FILTER_OF.items():
+            if filter_ in filters:
+                rest = [query for other, query in filters.items() if other != filter_]
+                again = _counted(served, compiled.together(main, rest), sources=name == "source")
+                values[name] = {k.partition(":")[2]: n for k, n in again.items() if k.startswith(f"{name}:")}
+        if not asked.enjeu:
+            values["service"] = {}
+        else:
+            offered = {s.nom for s in self.referentiel.services if s.enjeu in asked.enjeu}
+            values["service"] = {k: n for k, n in values["service"].items() if k in offered}
+        return {name: self._facet(name, found) for name, found in values.items() if found}
+
+    def _facet(self, name: str, found: dict[str, int]) -> tuple[FacetValue, ...]:
+        values = [FacetValue(value, self._label(name, value), count) for value, count in found.items()]
+        if name in ("year", "label"):
+            return tuple(sorted(values, key=lambda v: v.value, reverse=True))
+        if name == "population":
+            return tuple(sorted(values, key=lambda v: int(v.value.partition("-")[0])))
+        ordered = sorted(values, key=lambda v: (-v.count, v.label))
+        return tuple(ordered[:SOURCES_SHOWN] if name == "source" else ordered)
+
+    def _label(self, name: str, value: str) -> str:
+        if name == "enjeu":
+            return self.referentiel.enjeux[value].nom if value in self.referentiel.enjeux else value
+        if name in ("departement", "region"):
+            territory = self.geo.territory(name, value)  # type: ignore[arg-type]
+            return territory.name if territory else value
+        return _LABELS.get(name, {}).get(value, value)
+
+    def _titles(self, served: _Served, prefix: str, limit: int) -> Iterable[Shown]:
+        typed = words(prefix)
+        *whole, last = typed
+        parts = [(Occur.Must, EngineQuery.term_query(served.schema, "title_words", word, "basic")) for word in whole]
+        parts.append(
+            (Occur.Must, EngineQuery.fuzzy_term_query(served.schema, "title_words", last, distance=0, prefix=True))
+        )
+        result = served.searcher.search(EngineQuery.boolean_query(parts), limit, count=False, weight_by_field="weight")
+        return [self._shown(served, address) for _, address in result.hits]
+
+    def _like(self, served: _Served, shown: Shown) -> EngineQuery:
+        """What a document is about: its title, its most telling words, its enjeux and services."""
+        title = list(dict.fromkeys(stems(shown.title)))
+        counts: dict[str, int] = {}
+        for stem in stems(shown.text[:8000]):
+            counts[stem] = counts.get(stem, 0) + 1
+        total = max(served.about.documents, 1)
+        telling = {}
+        for stem, count in counts.items():
+            frequency = served.searcher.doc_freq("body", stem)
+            if len(stem) > 2 and 1 < frequency <= max(total // 5, 2):
+                telling[stem] = (1 + min(count, 4)) * (total / (frequency + 1)) ** 0.25
+        best = sorted(telling, key=lambda stem: -telling[stem])[:25]
+        parts = [
+            (Occur.Should, compiled.word_query(served.schema, Word(stem, stem, stem), compiled.DEFAULT))
+            for stem in dict.fromkeys([*title, *best])
+        ]
+        for tag in shown.enjeux:
+            for value, gain in ((f"enjeu:{tag.slug}", 1.0), (f"service:{tag.service}", 4.0)):
+                term = EngineQuery.term_query(served.schema, "facet", value, "basic")
+                parts.append((Occur.Should, EngineQuery.const_score_query(term, gain)))
+        return EngineQuery.boolean_query(parts)
+
+    def _missing(self, served: _Served, rows: Sequence[MosaicRow], peers: Sequence[Comparable]) -> tuple[Hit, ...]:
+        """One page of a peer for each service the territory has nothing about, most shared services first."""
+        absent = [row for row in rows if row.service and not row.here]
+        absent.sort(key=lambda row: -sum(1 for count in row.peers if count))
+        theirs = _of(served.schema, [peer.territory for peer in peers])
+        hits: dict[DocumentId, Hit] = {}
+        for row in absent[:6]:
+            about = EngineQuery.term_query(served.schema, "facet", f"service:{row.service}", "basic")
+            query = EngineQuery.boolean_query([(Occur.Must, about), (Occur.Must, theirs)])
+            for _, address in served.searcher.search(query, 1, order_by_field="day", order=Order.Desc).hits:
+                hit = self._plain_hit(served, address)
+                hits.setdefault(hit.id, hit)
+        return tuple(hits.values())
+
+    def _tags_of(self, served: _Served, territory: Territory) -> dict[tuple[str, str], int]:
+        """Documents of a territory by (enjeu, service), and by (enjeu, "")."""
+        counts = _counted(served, _of(served.schema, [territory]))
+        found = {}
+        for slug in self.referentiel.enjeux:
+            found[slug, ""] = counts.get(f"enjeu:{slug}", 0)
+        for service in self.referentiel.services:
+            found[service.enjeu, service.nom] = counts.get(f"service:{service.nom}", 0)
+        return found
+
+    def _by_group(self, served: _Served, query: EngineQuery, territories: Sequence[Territory]) -> dict[str, int]:
+        of_them = EngineQuery.boolean_query([(Occur.Must, query), (Occur.Must, _of(served.schema, territories))])
+        counts = _terms(served, of_them, "territory", len(territories) + 1)
+        return {_key(territory): counts.get(_key(territory), 0) for territory in territories}
+
+    def _territory(self, key: str) -> Territory | None:
+        kind, _, code = key.partition(":")
+        return self.geo.territory(kind, code) if code else None  # type: ignore[arg-type]
+
+    def _address(self, served: _Served, id: str) -> Any | None:
+        found = served.searcher.search(EngineQuery.term_query(served.schema, "id", id, "basic"), 1).hits
+        return found[0][1] if found else None
+
+    def _shown(self, served: _Served, address: Any) -> Shown:
+        return read_shown(served.searcher.doc(address).get_first("shown"))
+
+    def _plain_hit(self, served: _Served, address: Any) -> Hit:
+        shown = self._shown(served, address)
+        return _hit(shown, snippet(shown.text, ()), 0.0)
+
+
+_FILTER_OF = {
+    "service": "service",
+    "kind": "kind",
+    "type": "type",
+    "lang": "lang",
+    "departement": "departement",
+    "region": "region",
+    "year": "date",
+    "population": "population",
+    "label": "label",
+    "source": "site",
+}
+"""The filter that each facet stands for. Enjeux add up, so theirs are counted inside what is already chosen."""
+
+
+def _key(territory: Territory) -> str:
+    return f"{territory.kind}:{territory.code}"
+
+
+def _of(schema: tantivy.Schema, territories: Sequence[Territory]) -> EngineQuery:
+    """Documents published by these territories."""
+    if not territories:
+        return EngineQuery.empty_query()
+    return EngineQuery.const_score_query(
+        EngineQuery.term_set_query(schema, "group", [group_of(_key(t)) for t in territories]), 0.0
+    )
+
+
+def _terms(served: _Served, query: EngineQuery, field: str, size: int) -> dict[Any, int]:
+    asked = {"found": {"terms": {"field": field, "size": size}}}
+    found = served.searcher.aggregate(query, asked)["found"]["buckets"]
+    return {bucket["key"]: bucket["doc_count"] for bucket in found}
+
+
+def _counted(served: _Served, query: EngineQuery, sources: bool = False) -> dict[str, int]:
+    """Documents by facet value, "name:value"; also by source, when asked."""
+    asked: dict[str, Any] = {"facet": {"terms": {"field": "facet", "size": 100_000}}}
+    if sources:
+        asked["source"] = {"terms": {"field": "source", "size": SOURCES_SHOWN, "segment_size": _GROUPS}}
+    found = served.searcher.aggregate(query, asked)
+    counts = {bucket["key"]: bucket["doc_count"] for bucket in found["facet"]["buckets"]}
+    if sources:
+        counts.update({f"source:{bucket['key']}": bucket["doc_count"] for bucket in found["source"]["buckets"]})
+    return counts
+
+
+def _hit(shown: Shown, html: str, score: float) -> Hit:
+    return Hit(
+        id=shown.id,
+        url=shown.url,
+        title=shown.title,
+        snippet_html=html,
+        date=shown.date,
+        fetched_at=shown.fetched_at,
+        lang=shown.lang,
+        type=shown.type,
+        size=shown.size,
+        score=score,
+        enjeux=shown.enjeux,
+        source=shown.source,
+        pages=shown.pages,
+        copies=shown.copies,
+    )
+
+
+def _stems_of(clause: Any) -> Iterable[str]:
+    if isinstance(clause, Word):
+        yield clause.stem
+    elif isinstance(clause, Phrase):
+        for word in clause.words:
+            yield word.stem
+    else:
+        for option in clause.options:
+            yield from _stems_of(option)
+
+
+def _begins(name: str, folded: str) -> bool:
+    """Whether the name, or one of its words, begins like what was typed."""
+    name = fold(name)
+    return name.startswith(folded) or f" {folded}" in name
+
+
+def _shingles(text: str) -> frozenset[int]:
+    stems_ = stems(text[:20_000])
+    return frozenset(hash(tuple(stems_[i : i + 4])) for i in range(len(stems_) - 3))
+
+
+def _overlap(a: frozenset[int], b: frozenset[int]) -> float:
+    """Share of the smaller set that the other holds."""
+    small = min(len(a), len(b))
+    return len(a & b) / small if small > 5 else 0.0
+
+
+def _explained(explanation: Any) -> tuple[tuple[str, float], ...]:
+    found = []
+
+    def walk(node: dict[str, Any]) -> None:
+        if "TermQuery" in node["description"] or "ConstScore" in node["description"] or not node.get("details"):
+            found.append((" ".join(node.get("context") or [node["description"]])[:120], float(node["value"])))
+            return
+        for inner in node["details"]:
+            walk(inner)
+
+    walk(json.loads(explanation.to_json()))
+    return tuple(found)

@@ -1,0 +1,102 @@
+"""The lines under a title: the part of a text that answers best, escaped, the words found in <mark>."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from html import escape
+
+from elunum.text import UNACCENTED, stems
+
+CHARS = 280
+"""Length aimed at, before escaping."""
+
+_SENTENCE = re.compile(r"(?:[.!?…:;]\s+|\n)")
+_SPACE = re.compile(r"\s+")
+
+
+def snippet(text: str, wanted: Collection[str], chars: int = CHARS) -> str:
+    """HTML of the best part of `text` (in NFC) for the stems `wanted`. The only tag is <mark>.
+
+    The best part holds the most different stems, then the most of them, then comes first. Without any, the beginning.
+    """
+    found = _matches(text, wanted)
+    start = _best(found, chars) if found else 0
+    start = _sentence_start(text, start)
+    end = min(len(text), start + chars)
+    if end < len(text) and (space := max(text.rfind(" ", start, end), text.rfind("\n", start, end))) > start:
+        end = space
+    pieces = ["… "] if start > 0 else []
+    at = start
+    for first, last, _ in found:
+        if first < at or last > end:
+            continue
+        pieces += [_plain(text[at:first]), "<mark>", _plain(text[first:last]), "</mark>"]
+        at = last
+    pieces += [_plain(text[at:end]), " …" if end < len(text) else ""]
+    return "".join(pieces).strip()
+
+
+def marked(text: str, wanted: Collection[str]) -> str:
+    """HTML of the whole text, escaped, the words of these stems in <mark>."""
+    pieces, at = [], 0
+    for first, last, _ in _matches(text, wanted):
+        pieces += [_plain(text[at:first]), "<mark>", _plain(text[first:last]), "</mark>"]
+        at = last
+    return "".join([*pieces, _plain(text[at:])])
+
+
+def _plain(text: str) -> str:
+    return escape(_SPACE.sub(" ", text))
+
+
+def _matches(text: str, wanted: Collection[str]) -> list[tuple[int, int, str]]:
+    """Start, end and stem of each word of the text whose stem is wanted.
+
+    The text is first skimmed for words that begin like a wanted stem; only those are analysed.
+    """
+    heads = {re.escape(stem[:4]).replace("oe", "(?:oe|œ)").replace("ae", "(?:ae|æ)") for stem in wanted if stem}
+    if not heads:
+        return []
+    # UNACCENTED maps one character to one, so places in the skimmed text are places in the text.
+    skimmed = text.lower()
+    if len(skimmed) != len(text):
+        skimmed = text  # a few capitals lower to two characters: their texts lose case folding, not their places
+    skimmed = skimmed.translate(UNACCENTED)
+    found = []
+    for match in re.finditer(rf"(?<![^\W_])(?:{'|'.join(sorted(heads))})[^\W_]*", skimmed):
+        stem = stems(text[match.start() : match.end()])
+        if len(stem) == 1 and stem[0] in wanted:
+            found.append((match.start(), match.end(), stem[0]))
+    return found
+
+
+def _best(found: list[tuple[int, int, str]], chars: int) -> int:
+    """Where the best window starts: a sliding window over the matches."""
+    best, best_key = found[0][0], (0, 0)
+    counts: dict[str, int] = {}
+    first = 0
+    for _, end, stem in found:
+        counts[stem] = counts.get(stem, 0) + 1
+        while end - found[first][0] > chars * 3 // 4:
+            old = found[first][2]
+            counts[old] -= 1
+            if not counts[old]:
+                del counts[old]
+            first += 1
+        key = (len(counts), min(sum(counts.values()), 6))
+        if key > best_key:
+            best, best_key = found[first][0], key
+    return best
+
+
+def _sentence_start(text: str, start: int) -> int:
+    """The beginning of the sentence around `start` when it is near, else of the word."""
+    low = max(0, start - 90)
+    before = [match.end() for match in _SENTENCE.finditer(text, low, start)]
+    if before:
+        return before[-1]
+    if low == 0:
+        return 0
+    space = text.rfind(" ", low, start)
+    return space + 1 if space > 0 else start

@@ -1,0 +1,162 @@
+"""Our query tree and filters -> Tantivy's query objects. The only file that knows how documents are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tantivy import FieldType, Occur, Schema
+from tantivy import Query as Engine
+
+from elunum.index.schema import bare_site, group_of
+from elunum.model import Comparable, Search
+from elunum.search.parse import Clause, Either, Phrase, Query, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What each sign of relevance weighs. Set by measurement: bench/relevance."""
+
+    body: float = 1.0
+    title: float = 1.0
+    headings: float = 0.3
+    address: float = 0.2
+    exact: float = 0.3  # the word as typed, in the title
+    pair: float = 0.5  # two neighbouring words of the query, side by side in the text
+    pair_title: float = 0.5
+    synonym: float = 0.5
+    closeness: float = 8.0  # with like=: the closest collectivité gains this much
+
+
+DEFAULT = Ranking()
+
+
+def words_query(
+    schema: Schema,
+    query: Query,
+    synonyms: Sequence[tuple[int, Phrase | Word]] = (),
+    at_least: int = 1,
+    ranking: Ranking = DEFAULT,
+) -> Engine:
+    """What the words ask. Phrases and alternatives must hold; of the plain words, `at_least` of them.
+
+    synonyms: for a plain word, by its place among the plain words, another way to say it (or the words from it on).
+    """
+    parts: list[tuple[Occur, Engine]] = []
+    words = query.words
+    if words:
+        each = []
+        for place, word in enumerate(words):
+            other = [_boosted(clause_query(schema, s, ranking), ranking.synonym) for at, s in synonyms if at == place]
+            own = word_query(schema, word, ranking)
+            each.append(Engine.disjunction_max_query([own, *other], 0.0) if other else own)
+        parts.append((Occur.Must, Engine.boolean_query([(Occur.Should, q) for q in each], min(at_least, len(each)))))
+        parts += [(Occur.Should, bonus) for bonus in _pairs(schema, words, ranking)]
+    for clause in query.clauses:
+        if not isinstance(clause, Word):
+            parts.append((Occur.Must, clause_query(schema, clause, ranking)))
+    parts += [(Occur.MustNot, clause_query(schema, clause, ranking)) for clause in query.without]
+    if not query.clauses:
+        parts.append((Occur.Must, Engine.const_score_query(Engine.all_query(), 1.0)))
+    return Engine.boolean_query(parts)
+
+
+def word_query(schema: Schema, word: Word, ranking: Ranking) -> Engine:
+    """A word in any field; the scores of the fields add up."""
+    terms = [("body", word.stem, ranking.body), ("title", word.stem, ranking.title)]
+    terms += [("headings", word.stem, ranking.headings), ("address", word.stem, ranking.address)]
+    terms += [("title_words", word.word, ranking.exact)]
+    return Engine.boolean_query(
+        [
+            (Occur.Should, _boosted(Engine.term_query(schema, field, value, "freq"), weight))
+            for field, value, weight in terms
+            if weight
+        ]
+    )
+
+
+def clause_query(schema: Schema, clause: Clause, ranking: Ranking) -> Engine:
+    """A clause that must hold."""
+    if isinstance(clause, Word):
+        return word_query(schema, clause, ranking)
+    if isinstance(clause, Either):
+        return Engine.boolean_query([(Occur.Should, clause_query(schema, o, ranking)) for o in clause.options])
+    stems = [word.stem for word in clause.words]
+    fields = (("body", ranking.body), ("title", ranking.title), ("headings", ranking.headings))
+    return Engine.boolean_query(
+        [(Occur.Should, _boosted(Engine.phrase_query(schema, field, stems), weight)) for field, weight in fields]
+    )
+
+
+def _pairs(schema: Schema, words: Sequence[Word], ranking: Ranking) -> Iterable[Engine]:
+    for left, right in zip(words, words[1:], strict=False):
+        pair = [left.stem, right.stem]
+        if ranking.pair:
+            # Slop 1 lets a preposition stand between them: « conseil des jeunes » for conseil jeunes.
+            yield _boosted(Engine.phrase_query(schema, "body", pair, 1), ranking.pair)
+        if ranking.pair_title:
+            yield _boosted(Engine.phrase_query(schema, "title", pair, 1), ranking.pair_title)
+
+
+def _boosted(query: Engine, weight: float) -> Engine:
+    return query if weight == 1.0 else Engine.boost_query(query, weight)
+
+
+# --- filters -----------------------------------------------------------------------------------------------------
+
+
+def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) -> dict[str, Engine]:
+    """One query for each parameter that filters, by its name. All of them must hold; they do not score."""
+    found: dict[str, Engine] = {}
+
+    def facet(name: str, values: Sequence[str]) -> Engine:
+        return Engine.term_set_query(schema, "facet", [f"{name}:{value}" for value in values])
+
+    if search.enjeu:
+        every = [(Occur.Must, facet("enjeu", [slug])) for slug in search.enjeu]
+        found["enjeu"] = every[0][1] if len(every) == 1 else Engine.boolean_query(every)
+    for name in ("service", "commune", "epci", "departement", "region", "lang"):
+        if value := getattr(search, name):
+            found[name] = facet(name, [value])
+    if search.label is not None:
+        found["label"] = facet("label", [str(search.label)])
+    if search.kind:
+        found["kind"] = facet("kind", search.kind)
+    if search.type:
+        found["type"] = facet("type", search.type)
+    if search.site:
+        found["site"] = Engine.term_query(schema, "site", bare_site(search.site), "basic")
+    if search.population_min is not None or search.population_max is not None:
+        found["population"] = _between(schema, "population", search.population_min or 0, search.population_max)
+    if search.since or search.until:
+        low = search.since.toordinal() if search.since else 1
+        found["date"] = _between(schema, "day", low, search.until.toordinal() if search.until else None)
+    if search.like:
+        groups = [_group(peer) for peer in peers]
+        found["like"] = Engine.term_set_query(schema, "group", groups) if groups else Engine.empty_query()
+    return {name: Engine.const_score_query(query, 0.0) for name, query in found.items()}
+
+
+def closeness(schema: Schema, peers: Sequence[Comparable], ranking: Ranking = DEFAULT) -> list[Engine]:
+    """What being comparable adds to a score, one query a peer."""
+    return [
+        Engine.const_score_query(
+            Engine.term_query(schema, "group", _group(peer), "basic"), ranking.closeness * peer.closeness
+        )
+        for peer in peers
+        if peer.closeness > 0
+    ]
+
+
+def _group(peer: Comparable) -> int:
+    return group_of(f"{peer.territory.kind}:{peer.territory.code}")
+
+
+def _between(schema: Schema, field: str, low: int, high: int | None) -> Engine:
+    return Engine.range_query(schema, field, FieldType.Unsigned, low, high)
+
+
+def together(main: Engine, required: Iterable[Engine], optional: Iterable[Engine] = ()) -> Engine:
+    """The main query with filters, and with what only adds to the score."""
+    extra = [(Occur.Must, query) for query in required] + [(Occur.Should, query) for query in optional]
+    return Engine.boolean_query([(Occur.Must, main), *extra]) if extra else main
