@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -90,6 +90,16 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
     seconds = time.monotonic() - started
     log.info("built", extra={"documents": about.documents, "added": added, "removed": removed, "seconds": seconds})
     return BuildReport(about.version, about.documents, added, removed, last is None, not problems, problems, seconds)
+
+
+def serve_documents(settings: Settings, documents: Iterable[Document]) -> About:
+    """A first version made of these documents alone, served from `settings.index_dir`: for measuring and for tests."""
+    aside = settings.index_dir / ".building"
+    (aside / "tantivy").mkdir(parents=True)
+    changes = ((number, document.id, document) for number, document in enumerate(documents, start=1))
+    about, _, _ = write(aside, changes, settings)
+    _swap(settings, aside, about.version)
+    return about
 
 
 def rollback(settings: Settings) -> BuildReport:

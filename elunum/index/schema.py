@@ -261,7 +261,7 @@ def bare_site(url: str) -> str:
 
 
 def sites_of(document: Document) -> list[str]:
-    """Every value of `site` that holds a document: its host, the domains above it, and its source when it has a path."""
+    """Every value of `site` that holds a document: its host, the domains above, its source when it has a path."""
     host = urlsplit(document.url).netloc.lower().removeprefix("www.")
     labels = host.split(".")
     above = [".".join(labels[i:]) for i in range(len(labels) - 1)]

@@ -167,6 +167,15 @@ class Engine:
             relaxed=relaxed,
         )
 
+    def ranked(self, search: Search, limit: int) -> list[tuple[DocumentId, float]]:
+        """Identifiers and scores of the first results, without anything to show: for measuring."""
+        served = self._current()
+        query, asked = parse(search, self.settings.search.max_query_chars)
+        main, _ = self._main(served, query)
+        whole = compiled.together(main, compiled.filters(served.schema, asked).values())
+        _, found = self._page(served, whole, asked, limit, 0)
+        return [(self._shown(served, address).id, score) for score, address, _ in found]
+
     def suggest(self, prefix: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """Completions of what is being typed, from places, enjeux, services and titles of the index."""
         served = self._current()

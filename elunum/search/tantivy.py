@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tantivy import FieldType, Occur, Schema
 from tantivy import Query as Engine
@@ -89,7 +90,7 @@ def clause_query(schema: Schema, clause: Clause, ranking: Ranking) -> Engine:
 
 
 def _pairs(schema: Schema, words: Sequence[Word], ranking: Ranking) -> Iterable[Engine]:
-    for left, right in zip(words, words[1:], strict=False):
+    for left, right in pairwise(words):
         pair = [left.stem, right.stem]
         if ranking.pair:
             # Slop 1 lets a preposition stand between them: « conseil des jeunes » for conseil jeunes.
