@@ -23,7 +23,7 @@ DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Means over topics; the variants of a topic (qid = topic.variant) are averaged first: they depend on each other."""
+    """Means over topics; the variants of a topic (qid = topic.variant) are averaged first, not being independent."""
 
     documents: int
     queries: int
