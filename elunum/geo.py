@@ -1,0 +1,437 @@
+"""Communes, EPCI, départements, régions: who contains whom, who bears which name, who is comparable to whom.
+
+The tables are elunum/geography/*.tsv, built by scripts/build_geography.py from open data (INSEE, DGCL, La Poste, IGN).
+A line becomes a Territory when somebody asks for it: 35,000 objects would cost more than the search they serve.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+from elunum.model import TERRITORIAL_KINDS, CodeInsee, Comparable, Kind, Siren, Source, Territory
+from elunum.text import fold
+
+GEOGRAPHY = Path(__file__).with_name("geography")
+
+_NOT_WORD = re.compile(r"[\W_]+")
+_ARTICLE = re.compile(r"^(?:les?|las?|l|los|aux?) (?=\w)")
+_GROUPING = re.compile(
+    r"^(?:communaute (?:de communes|d agglomeration|urbaine)|cc|ca|cu|metropole|eurometropole)"
+    r"(?: (?:des?|du|d|la|le|l|les))* "
+)
+_SHORT = {"st": "saint", "ste": "sainte", "sts": "saints", "stes": "saintes"}
+
+
+def name_key(name: str) -> str:
+    """A name as it is compared: lower case, no accents, hyphens and apostrophes as spaces, St and Ste in full.
+
+    `name_key("St-Étienne-de-l’Olm") == "saint etienne de l olm"`.
+    """
+    return " ".join(_SHORT.get(word, word) for word in _NOT_WORD.sub(" ", fold(name)).split())
+
+
+class _Table:
+    """One file of elunum/geography: a line per territory, read when asked."""
+
+    def __init__(self, file: str) -> None:
+        header, *self.lines = (GEOGRAPHY / file).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        self.columns = header.split("\t")
+        self.index = {line[: line.index("\t")]: n for n, line in enumerate(self.lines)}
+
+    def row(self, n: int) -> dict[str, str]:
+        # The build script refuses a tab inside a value: a line is cut without a CSV reader.
+        return dict(zip(self.columns, self.lines[n].split("\t"), strict=True))
+
+    def column(self, name: str) -> list[str]:
+        at = self.columns.index(name)
+        return [line.split("\t", at + 1)[at] for line in self.lines]
+
+
+class _Territories(Sequence[Territory]):
+    """All the territories of a kind in the order of their codes, made when reached."""
+
+    def __init__(self, geo: Geo, kind: Kind, codes: Sequence[str]) -> None:
+        self._geo, self._kind, self._codes = geo, kind, codes
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    @overload
+    def __getitem__(self, at: int) -> Territory: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Territory]: ...
+    def __getitem__(self, at: int | slice) -> Territory | Sequence[Territory]:
+        if isinstance(at, slice):
+            return _Territories(self._geo, self._kind, self._codes[at])
+        found = self._geo.territory(self._kind, self._codes[at])
+        assert found is not None
+        return found
+
+
+class Geo:
+    """The geography of France. Get it with `load()`: one for the whole process."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, _Table] = {
+            "commune": _Table("communes.tsv"),
+            "epci": _Table("epci.tsv"),
+            "departement": _Table("departements.tsv"),
+            "region": _Table("regions.tsv"),
+        }
+        departements = self._tables["departement"]
+        self._region_of = dict(zip(departements.index, departements.column("region"), strict=True))
+        label = _Table("label_2019.tsv")
+        self._arobases = {
+            (row["kind"], row["code"]): int(row["arobases"]) for row in map(label.row, range(len(label.lines)))
+        }
+        self._made: dict[tuple[str, str], Territory] = {}
+
+    # --- by code -------------------------------------------------------------------------------------------------
+
+    def commune(self, code: str) -> Territory | None:
+        """The commune with this INSEE code; a retired code gives the commune its land is part of now."""
+        found = self.territory("commune", code)
+        if found is None and (current := self._current.get(code)) is not None:
+            return self.territory("commune", current)
+        return found
+
+    def epci(self, siren: str) -> Territory | None:
+        return self.territory("epci", siren)
+
+    def departement(self, code: str) -> Territory | None:
+        return self.territory("departement", code)
+
+    def region(self, code: str) -> Territory | None:
+        return self.territory("region", code)
+
+    def territory(self, kind: Kind | str, code: str) -> Territory | None:
+        """The territory of this kind with exactly this code; None when there is none, or the kind is no territory."""
+        key = (kind, code)
+        if (made := self._made.get(key)) is not None:
+            return made
+        table = self._tables.get(kind)
+        if table is None or (n := table.index.get(code)) is None:
+            return None
+        self._made[key] = made = self._make(kind, table.row(n))
+        return made
+
+    def _make(self, kind: str, row: Mapping[str, str]) -> Territory:
+        code = row["code"]
+        departement = row.get("departement", "")
+        region = row.get("region", "")
+        if kind == "commune":
+            departement = departement_of(code)
+            region = self._region_of.get(departement, "")
+        elif kind == "departement":
+            departement = code
+        elif kind == "region":
+            region = code
+        return Territory(
+            kind=_kind(kind),
+            code=code,
+            name=row["name"],
+            population=int(row["population"]),
+            departement=departement,
+            region=region,
+            epci=row.get("epci", ""),
+            postal_codes=tuple(row.get("postal_codes", "").split()),
+            latitude=float(row["latitude"]) if row["latitude"] else None,
+            longitude=float(row["longitude"]) if row["longitude"] else None,
+            area_km2=float(row["area_km2"]) if row["area_km2"] else None,
+            arobases=self._arobases.get((kind, code), 0),
+        )
+
+    def all(self, kind: Kind | str) -> Sequence[Territory]:
+        """Every territory of a kind, in the order of codes: 34,963 communes, 1,255 EPCI, 107 départements, 18 régions.
+
+        The six inhabited collectivités d'outre-mer (975 to 988) count as départements without a région.
+        """
+        table = self._tables.get(kind)
+        return () if table is None else _Territories(self, _kind(kind), list(table.index))
+
+    # --- by name and postal code ---------------------------------------------------------------------------------
+
+    def names(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """Folded full name (see `name_key`) -> (kind, code) of all who bear it, most populated first."""
+        return self._names
+
+    def named(self, name: str, kind: Kind | str | None = None) -> tuple[Territory, ...]:
+        """Who bears this name, most populated first; several when it is ambiguous, none when nobody does.
+
+        Accents, case, hyphens and "St" for "Saint" do not matter. A missing article ("Mans") or a grouping word ("CC
+        du", "Communauté de communes du") is forgiven when nobody bears exactly that name.
+        """
+        key = name_key(name)
+        for found in (self._names.get(key, ()), self._bare_names.get(_bare(key), ())):
+            territories = self._existing(found, kind)
+            if territories:
+                return territories
+        return ()
+
+    def starting_with(self, prefix: str, limit: int = 8) -> tuple[Territory, ...]:
+        """Territories whose name (or name without its article) starts with `prefix`, most populated first."""
+        key = name_key(prefix)
+        if not key:
+            return ()
+        found: dict[tuple[str, str], None] = {}
+        for names, table in ((self._sorted_names, self._names), (self._sorted_bare_names, self._bare_names)):
+            for name in names[bisect_left(names, key) : bisect_right(names, key + "\uffff")]:
+                found.update(dict.fromkeys(table[name]))
+        best = sorted(found, key=lambda who: (-self._population[who], who))[: max(limit, 0)]
+        return self._existing(best, None)
+
+    def by_postal_code(self, code: str) -> tuple[Territory, ...]:
+        """The communes that this postal code serves, most populated first."""
+        found = [("commune", c) for c in self._by_postal_code.get(code, ())]
+        return self._existing(sorted(found, key=lambda who: (-self._population[who], who)), None)
+
+    def former(self, name: str) -> tuple[Territory, ...]:
+        """The communes of today whose land holds a former commune (since 1943) of this name."""
+        return self._existing([("commune", code) for code in self._former.get(name_key(name), ())], None)
+
+    def _existing(self, found: Sequence[tuple[str, str]], kind: str | None) -> tuple[Territory, ...]:
+        return tuple(t for k, c in found if (kind is None or k == kind) and (t := self.territory(k, c)) is not None)
+
+    @functools.cached_property
+    def _population(self) -> dict[tuple[str, str], int]:
+        return {
+            (kind, code): int(population)
+            for kind, table in self._tables.items()
+            for code, population in zip(table.index, table.column("population"), strict=True)
+        }
+
+    @functools.cached_property
+    def _names(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for kind, table in self._tables.items():
+            for code, name in zip(table.index, table.column("name"), strict=True):
+                found[name_key(name)].append((kind, code))
+        return self._by_population(found)
+
+    @functools.cached_property
+    def _bare_names(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """The same without article nor grouping word."""
+        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for key, who in self._names.items():
+            found[_bare(key)] += who
+        return self._by_population(found)
+
+    def _by_population(self, found: Mapping[str, list[tuple[str, str]]]) -> dict[str, tuple[tuple[str, str], ...]]:
+        population = self._population
+        return {
+            key: tuple(sorted(who, key=lambda w: (-population[w], w)) if len(who) > 1 else who)
+            for key, who in found.items()
+        }
+
+    @functools.cached_property
+    def _sorted_names(self) -> list[str]:
+        return sorted(self._names)
+
+    @functools.cached_property
+    def _sorted_bare_names(self) -> list[str]:
+        return sorted(self._bare_names)
+
+    @functools.cached_property
+    def _by_postal_code(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        table = self._tables["commune"]
+        for code, postal_codes in zip(table.index, table.column("postal_codes"), strict=True):
+            for postal_code in postal_codes.split(" "):
+                found[postal_code].append(code)
+        found.pop("", None)
+        return dict(found)
+
+    @functools.cached_property
+    def _former_rows(self) -> list[list[str]]:
+        lines = (GEOGRAPHY / "former.tsv").read_text(encoding="utf-8").splitlines()
+        return [line.split("\t") for line in lines[1:]]
+
+    @functools.cached_property
+    def _current(self) -> dict[str, str]:
+        """Retired INSEE code -> the code of today."""
+        codes = self._tables["commune"].index
+        return {old: new for _, old, new in self._former_rows if old not in codes}
+
+    @functools.cached_property
+    def _former(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for name, _, new in self._former_rows:
+            if new not in found[key := name_key(name)]:
+                found[key].append(new)
+        return dict(found)
+
+    # --- relations -----------------------------------------------------------------------------------------------
+
+    def containing(self, commune: Territory) -> tuple[Territory, ...]:
+        """The EPCI, the département and the région of a territory, smallest first, itself left out."""
+        found = (self.epci(commune.epci), self.departement(commune.departement), self.region(commune.region))
+        return tuple(t for t in found if t is not None and t != commune)
+
+    def communes_of(self, kind: Kind | str, code: str) -> tuple[Territory, ...]:
+        """The communes of an EPCI, a département or a région, in the order of codes."""
+        table = self._tables["commune"]
+        if kind == "epci":
+            codes = [c for c, epci in zip(table.index, table.column("epci"), strict=True) if epci == code]
+        elif kind == "departement":
+            codes = [c for c in table.index if departement_of(c) == code]
+        elif kind == "region":
+            codes = [c for c in table.index if self._region_of.get(departement_of(c)) == code]
+        else:
+            codes = []
+        return self._existing([("commune", c) for c in codes], None)
+
+    def of_source(self, source: Source) -> Territory | None:
+        """The territory a source speaks for: a commune's, an EPCI's, a département's or a région's own site."""
+        if source.kind == "commune":
+            return self.commune(source.insee)
+        if source.kind == "epci":
+            return self.epci(source.siren)
+        if source.kind == "departement":
+            return self.departement(source.departement)
+        if source.kind == "region":
+            return self.region(source.region)
+        return None
+
+    def comparable(self, code: CodeInsee | Siren | str, limit: int = 50) -> tuple[Comparable, ...]:
+        """Communes comparable to this one (or EPCI, given a Siren), closest first, with the reason in French.
+
+        First the population band (from two thirds to one and a half times, widened while it holds fewer than `limit`),
+        then density (or the kind of grouping, for EPCI), then distance. Empty for an unknown code.
+        """
+        key = (code, limit)
+        if key not in self._comparable:
+            if len(self._comparable) > 2_000:
+                self._comparable.clear()
+            self._comparable[key] = self._compare(code, limit)
+        return self._comparable[key]
+
+    @functools.cached_property
+    def _comparable(self) -> dict[tuple[str, int], tuple[Comparable, ...]]:
+        return {}
+
+    def _compare(self, code: str, limit: int) -> tuple[Comparable, ...]:
+        me = self.commune(code) or self.epci(code)
+        if me is None or limit < 1:
+            return ()
+        populations, peers = self._peers[me.kind]
+        for band in (1.5, 2.0, 3.0, 6.0, math.inf):
+            low = bisect_left(populations, me.population / band)
+            high = bisect_right(populations, me.population * band)
+            if high - low > limit * 4:
+                break
+        mine = _Peer.of(me)
+        found = []
+        for peer in peers[low:high]:
+            if peer.code != me.code:
+                found.append((mine.unlike(peer), peer))
+        found.sort(key=lambda pair: (pair[0], pair[1].code))
+        return tuple(
+            Comparable(t, mine.reason(peer), round(max(0.0, 1 - far), 3))
+            for far, peer in found[:limit]
+            if (t := self.territory(me.kind, peer.code)) is not None
+        )
+
+    @functools.cached_property
+    def _peers(self) -> dict[str, tuple[list[int], list[_Peer]]]:
+        """Communes and EPCI by increasing population."""
+        found = {}
+        for kind in ("commune", "epci"):
+            table = self._tables[kind]
+            names = ("population", "area_km2", "latitude", "longitude")
+            columns = zip(table.index, *(table.column(name) for name in names), strict=True)
+            peers = [
+                _Peer(code, int(population), _float(area), _float(latitude), _float(longitude))
+                for code, population, area, latitude, longitude in columns
+            ]
+            peers.sort(key=lambda peer: (peer.population, peer.code))
+            found[kind] = ([peer.population for peer in peers], peers)
+        return found
+
+
+class _Peer:
+    """What makes two territories alike: people, density, place."""
+
+    __slots__ = ("code", "density", "latitude", "longitude", "population", "weight")
+
+    def __init__(
+        self, code: str, population: int, area_km2: float | None, latitude: float | None, longitude: float | None
+    ) -> None:
+        self.code = code
+        self.population = population
+        self.weight = math.log(max(population, 1))
+        self.density = math.log(max(population, 1) / area_km2) if area_km2 else None
+        self.latitude = latitude
+        self.longitude = longitude
+
+    @staticmethod
+    def of(territory: Territory) -> _Peer:
+        return _Peer(territory.code, territory.population, territory.area_km2, territory.latitude, territory.longitude)
+
+    def unlike(self, other: _Peer) -> float:
+        """0 for a twin, 1 and more for a stranger."""
+        people = abs(self.weight - other.weight) / _LOG_6
+        dense = 0.5 if self.density is None or other.density is None else abs(self.density - other.density) / _LOG_10
+        away = self.km_to(other)
+        far = 1.0 if away is None else min(away / 1000, 1.5)
+        return 0.5 * people + 0.35 * dense + 0.15 * far
+
+    def km_to(self, other: _Peer) -> float | None:
+        if self.latitude is None or self.longitude is None or other.latitude is None or other.longitude is None:
+            return None
+        # Flat triangle: within 1 % across metropolitan France, enough to rank; overseas is far whatever the formula.
+        narrow = math.cos(math.radians((self.latitude + other.latitude) / 2))
+        return 111.2 * math.hypot(self.latitude - other.latitude, narrow * (self.longitude - other.longitude))
+
+    def reason(self, other: _Peer) -> str:
+        """Why `other` is comparable to me, for readers."""
+        parts = [f"{_thousands(other.population)} habitants contre {_thousands(self.population)}"]
+        if self.density is not None and other.density is not None:
+            close = abs(self.density - other.density) <= math.log(1.5)
+            word = "densité semblable" if close else "densité de"
+            parts.append(
+                f"{word} ({_thousands(math.exp(other.density))} hab./km²)"
+                if close
+                else f"{word} {_thousands(math.exp(other.density))} hab./km²"
+            )
+        if (away := self.km_to(other)) is not None:
+            parts.append(f"à {_thousands(away)} km" if away >= 1 else "voisine")
+        return ", ".join(parts)
+
+
+_LOG_6 = math.log(6)
+_LOG_10 = math.log(10)
+
+
+def departement_of(code: str) -> str:
+    """The code of the département of an INSEE code: three characters overseas, two elsewhere."""
+    return code[:3] if code.startswith(("97", "98")) else code[:2]
+
+
+def _bare(key: str) -> str:
+    return _ARTICLE.sub("", _GROUPING.sub("", key))
+
+
+def _kind(kind: str) -> Kind:
+    return TERRITORIAL_KINDS[TERRITORIAL_KINDS.index(kind)]
+
+
+def _float(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _thousands(value: float) -> str:
+    """« 14 380 », with the narrow space French typography asks for."""
+    return f"{round(value):,}".replace(",", "\u202f")
+
+
+@functools.cache
+def load() -> Geo:
+    """The geography, read once per process."""
+    return Geo()
