@@ -164,6 +164,8 @@ class Document:
     source: Source | None = None  # the source whose key is the longest prefix of the URL
     places: tuple[str, ...] = ()  # territories the text is about: "commune:68278", "epci:200066009", "region:44"
     links: tuple[Link, ...] = ()
+    anchors: tuple[str, ...] = ()  # texts of the links of other pages that lead here, most frequent first
+    breadcrumb: tuple[str, ...] = ()  # where the page says it stands in its site, from the top
     enjeux: tuple[Tag, ...] = ()
     copy_of: DocumentId | None = None  # the document shown in its place
     copies: tuple[str, ...] = ()  # URLs of the copies shown under it

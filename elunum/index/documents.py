@@ -1,0 +1,203 @@
+"""The documents store: what readers can find, one SQLite file that update.py writes and index/build.py reads.
+
+Every change gets the next revision, so that whoever follows the store (the index) asks only for what changed since the
+last one it saw. A removed document leaves its identifier and its revision, nothing else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from elunum.errors import IndexVersionError
+from elunum.model import Document, DocumentId
+
+FORMAT = 1
+"""Changes when a store written before can no longer be read."""
+
+_SCHEMA = """
+create table if not exists documents (
+    id text primary key, revision integer not null unique, seen text not null, body blob,
+    extractor text not null, places text not null, tagger text not null, referentiel text not null) without rowid;
+create table if not exists meta (name text primary key, value text not null) without rowid;
+create table if not exists positions (file text primary key, offset integer not null) without rowid;
+"""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Document)
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What made a document. A change of one redoes only what depends on it."""
+
+    extractor: str = ""
+    places: str = ""  # of the way places are found
+    tagger: str = ""
+    referentiel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the store holds."""
+
+    documents: int
+    removed: int
+    revision: int
+
+
+class Documents:
+    """The store at `path`, created when absent. Raises IndexVersionError when another version of Elunum wrote it.
+
+    One process writes at a time; readers in other processes see the last commit. A change made outside
+    `with store.transaction()` is committed at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        # Autocommit: transactions are opened by transaction() alone. Wait rather than fail when another process writes.
+        self.db = sqlite3.connect(path, isolation_level=None, timeout=60)
+        try:
+            self.db.execute("pragma journal_mode = wal")
+            # A power cut may lose the last commits, never half of one; the archive still has what they held.
+            self.db.execute("pragma synchronous = normal")
+            self.db.executescript(_SCHEMA)
+            if self.noted("format", str(FORMAT)) != str(FORMAT):
+                raise sqlite3.DatabaseError
+        except sqlite3.DatabaseError as error:
+            self.db.close()
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            raise IndexVersionError(
+                f"{path} was not written by this version of Elunum; remove it and run `elunum index --full`"
+            ) from None
+
+    def close(self) -> None:
+        """Release the file."""
+        self.db.close()
+
+    def __enter__(self) -> Documents:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All the changes made inside, or none of them."""
+        self.db.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("rollback")
+            raise
+        self.db.execute("commit")
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def put(self, document: Document, versions: Versions = Versions()) -> bool:
+        """Add or replace a document; True when something a reader could notice changed (then it has a new revision).
+
+        `fetched_at` alone does not count: nine pages in ten are seen again every night without having changed.
+        """
+        seen = document.fetched_at.isoformat() if document.fetched_at else ""
+        body = zlib.compress(_encoder.encode(replace(document, fetched_at=None)))
+        made_by = (versions.extractor, versions.places, versions.tagger, versions.referentiel)
+        row = self.db.execute("select body from documents where id = ?", (document.id,)).fetchone()
+        if row is not None and row[0] == body:
+            self.db.execute(
+                "update documents set seen = ?, extractor = ?, places = ?, tagger = ?, referentiel = ? where id = ?",
+                (seen, *made_by, document.id),
+            )
+            return False
+        self.db.execute(
+            "insert or replace into documents values (?, (select ifnull(max(revision), 0) + 1 from documents), "
+            "?, ?, ?, ?, ?, ?)",
+            (document.id, seen, body, *made_by),
+        )
+        return True
+
+    def remove(self, id: DocumentId) -> bool:
+        """Forget a document, leaving only its identifier for whoever follows the revisions; False when not there."""
+        return (
+            self.db.execute(
+                "update documents set body = null, seen = '', "
+                "revision = (select ifnull(max(revision), 0) + 1 from documents) where id = ? and body is not null",
+                (id,),
+            ).rowcount
+            > 0
+        )
+
+    def seen(self, id: DocumentId, at: datetime) -> None:
+        """The page was there at that moment, unchanged: no new revision."""
+        self.db.execute("update documents set seen = max(seen, ?) where id = ?", (at.isoformat(), id))
+
+    def note(self, name: str, value: str) -> None:
+        """Remember a value under a name."""
+        self.db.execute("insert or replace into meta values (?, ?)", (name, value))
+
+    def noted(self, name: str, default: str) -> str:
+        """The value remembered under a name; the default, remembered from now on, when there is none."""
+        self.db.execute("insert or ignore into meta values (?, ?)", (name, default))
+        return str(self.db.execute("select value from meta where name = ?", (name,)).fetchone()[0])
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, id: DocumentId) -> Document | None:
+        """The document, or None."""
+        row = self.db.execute("select body, seen from documents where id = ?", (id,)).fetchone()
+        return None if row is None or row[0] is None else _document(*row)
+
+    @property
+    def revision(self) -> int:
+        """That of the last change; 0 for an empty store."""
+        return int(self.db.execute("select ifnull(max(revision), 0) from documents").fetchone()[0])
+
+    def changed_since(self, revision: int) -> Iterator[tuple[int, DocumentId, Document | None]]:
+        """What changed after `revision`, each document once, oldest change first; None for one that was removed."""
+        while rows := self.db.execute(
+            "select revision, id, body, seen from documents where revision > ? order by revision limit ?",
+            (revision, _CHUNK),
+        ).fetchall():
+            for revision, id, body, seen in rows:
+                yield revision, DocumentId(id), None if body is None else _document(body, seen)
+
+    def __iter__(self) -> Iterator[Document]:
+        """Every live document, ordered by identifier."""
+        last = ""
+        while rows := self.db.execute(
+            "select id, body, seen from documents where id > ? and body is not null order by id limit ?",
+            (last, _CHUNK),
+        ).fetchall():
+            yield from (_document(body, seen) for _, body, seen in rows)
+            last = rows[-1][0]
+
+    def __len__(self) -> int:
+        return self.counts().documents
+
+    def counts(self) -> Counts:
+        """How many documents are live, how many were removed, and the last revision."""
+        live, removed = self.db.execute(
+            "select count(*) filter (where body is not null), count(*) filter (where body is null) from documents"
+        ).fetchone()
+        return Counts(live, removed, self.revision)
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """How far each file of the archive was read."""
+        return dict(self.db.execute("select file, offset from positions"))
+
+
+def _document(body: bytes, seen: str) -> Document:
+    document = _decoder.decode(zlib.decompress(body))
+    return replace(document, fetched_at=datetime.fromisoformat(seen)) if seen else document

@@ -1,0 +1,388 @@
+"""Page -> Document: title, text, headings, date, description, language, links. Pure; run inside workers.
+
+One parse per page. What stands around the text (menus, banners, share buttons) is pruned from the tree by what it says
+of itself: HTML elements, ARIA roles, classes. What is left is the text when the page says where its text is (`<main>`);
+otherwise trafilatura chooses, and on the pages where it finds next to nothing (home pages, lists, pages made of `div`
+alone) resiliparse does, and then everything visible. What a site repeats on most of its pages is removed later, by
+update.py, which sees the whole site.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from email.message import Message
+from hashlib import sha1
+from urllib.parse import unquote, urlsplit
+
+import lxml.etree
+import lxml.html
+from lxml.html import HtmlElement, HTMLParser
+from resiliparse.extract.html2text import extract_plain_text
+from trafilatura import bare_extraction
+
+from elunum.index.dates import date_of
+from elunum.index.language import language_of
+from elunum.model import Document, Link, Page, Skipped
+from elunum.settings import ExtractSettings
+from elunum.urls import canonical, document_id
+
+VERSION = "1"
+"""Changes whenever a page could give another document; every page of the archive is then read again."""
+
+MIN_TEXT_CHARS = 150
+"""Below this, the text found is doubted and the next way of finding it is tried."""
+
+MAX_TEXT_CHARS = 500_000
+MAX_TITLE_CHARS = 300
+MAX_LINKS = 300
+MAX_ELEMENTS = 60_000
+"""Pages with more are read by the quick way alone: trafilatura's cost is not linear."""
+
+
+def extract(page: Page, settings: ExtractSettings | None = None) -> Document | Skipped:
+    """The document a page holds, or why it holds none. Its source, places and tags are added later."""
+    settings = settings or ExtractSettings()
+    if not 200 <= page.status < 300:
+        return Skipped("not a success")
+    if not page.body.strip():
+        return Skipped("empty")
+    if "noindex" in header(page, "X-Robots-Tag").lower():
+        return Skipped("noindex")
+    kind = content_type(page)
+    if kind == "html":
+        return _html(page, settings)
+    return Skipped("not a text")
+
+
+def header(page: Page, name: str) -> str:
+    """The values of a response header, joined by commas; "" when absent."""
+    return ", ".join(value for key, value in page.headers if key.lower() == name.lower())
+
+
+def content_type(page: Page) -> str:
+    """What the bytes are: "html", "pdf", "zip", "text" or "other". The bytes are believed before the header."""
+    start = page.body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
+    declared = header(page, "Content-Type").partition(";")[0].strip().lower()
+    if b"%PDF-" in page.body[:1024]:
+        return "pdf"
+    if start.startswith(b"PK\x03\x04"):
+        return "zip"
+    if re.match(rb"<(!doctype html|html|head|body|!--|\?xml)", start, re.I) or declared in _HTML_TYPES:
+        return "html"
+    if declared.startswith("text/plain"):
+        return "text"
+    return "html" if not declared and b"<" in start else "other"
+
+
+_HTML_TYPES = {"text/html", "application/xhtml+xml"}
+
+
+# --- HTML --------------------------------------------------------------------------------------------------------
+
+
+def _html(page: Page, settings: ExtractSettings) -> Document | Skipped:
+    text = decode(page.body[: settings.max_html_bytes], header(page, "Content-Type"))
+    root = parse(text)
+    if root is None:
+        return Skipped("not parsed")
+    meta = _metas(root)
+    if "noindex" in meta.get("robots", "").lower():
+        return Skipped("noindex")
+    base = _base(root, page.url)
+    title = _title(root, meta)
+    when = date_of(page, root, meta)
+    declared = (root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or "")[:20]
+    _prune(root)
+    lines, region = _main_text(root)
+    headings = tuple(dict.fromkeys(filter(None, (_words(h)[:200] for h in region.iter("h1", "h2", "h3")))))[:100]
+    links = tuple(_links(region, base, page.url))
+    body = "\n".join(lines)[:MAX_TEXT_CHARS]
+    title = title or (headings[0] if headings else "") or title_from_url(page.url)
+    if not body:
+        return Skipped("no text")
+    return Document(
+        id=document_id(page.url),
+        url=page.url,
+        title=title[:MAX_TITLE_CHARS],
+        text=body,
+        headings=headings,
+        description=clean(meta.get("description") or meta.get("og:description") or "")[:1000],
+        date=when,
+        fetched_at=page.fetched_at,
+        lang=language_of(body, declared),
+        type="html",
+        size=len(page.body),
+        links=links,
+        fingerprint=fingerprint(body),
+    )
+
+
+def decode(body: bytes, content_type: str = "") -> str:
+    """The characters of a body. Valid UTF-8 is UTF-8 whatever is declared; otherwise the byte order mark, the header,
+    the meta element, then windows-1252, which is what French pages that declare nothing or lie are written in.
+
+    Source: WHATWG Encoding (latin-1 labels mean windows-1252); HTML, 13.2.3.2.
+    """
+    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if body.startswith(mark):
+            return body[len(mark) :].decode(encoding, errors="replace")
+    try:
+        # A body that was cut may end in the middle of a character.
+        return body.decode("utf-8") if len(body) < 4 else body[:-3].decode("utf-8") + _tail(body)
+    except UnicodeDecodeError:
+        pass
+    labels = [_charset(content_type)]
+    if found := re.search(rb"""charset\s*=\s*["']?([\w:.-]{2,40})""", body[:4096], re.I):
+        labels.append(found[1].decode("ascii", errors="ignore"))
+    for label in labels:
+        encoding = label.lower()
+        if encoding in ("utf-16", "utf-16le", "utf-16be") and body[:200].count(0) > 20:
+            return body.decode("utf-16-be" if body[:1] == b"\0" else "utf-16-le", errors="replace")
+        if not encoding or encoding.startswith(("utf", "iso-8859-1", "latin", "us-ascii", "ascii")):
+            continue
+        try:
+            return body.decode(encoding, errors="replace")
+        except LookupError:
+            continue
+    if body[:200].count(0) > 60:
+        return body.decode("utf-16-be" if body[:1] == b"\0" else "utf-16-le", errors="replace")
+    mostly_utf8 = body.decode("utf-8", errors="replace")
+    accents = sum(mostly_utf8.count(letter) for letter in "éèàçêâîôù")
+    if accents > 4 * mostly_utf8.count("\ufffd"):
+        return mostly_utf8
+    return body.decode("windows-1252", errors="replace")
+
+
+def _tail(body: bytes) -> str:
+    """The last three bytes, which may be half a character after the rest decoded."""
+    return body[-3:].decode("utf-8", errors="ignore")
+
+
+def _charset(content_type: str) -> str:
+    message = Message()
+    message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
+    value = message.get_param("charset", "")
+    return value if isinstance(value, str) else ""
+
+
+_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])
+
+
+def parse(text: str) -> HtmlElement | None:
+    """The tree of a page; None when nothing in it is HTML. Entities that are not characters are not followed."""
+    text = re.sub(r"^\s*<\?xml[^>]*>", "", text.translate(_CONTROLS), count=1)
+    try:
+        root = lxml.html.document_fromstring(text, parser=HTMLParser(encoding=None, remove_comments=True))
+    except (lxml.etree.LxmlError, ValueError):
+        return None
+    return root if isinstance(root, HtmlElement) else None
+
+
+def clean(text: str) -> str:
+    """On one line, spaces collapsed."""
+    return " ".join(text.split())
+
+
+def _words(element: HtmlElement) -> str:
+    return clean(" ".join(element.itertext()))
+
+
+def _metas(root: HtmlElement) -> dict[str, str]:
+    metas: dict[str, str] = {}
+    for element in root.iter("meta"):
+        name = (element.get("name") or element.get("property") or element.get("itemprop") or "").lower()
+        if name and len(metas) < 200:
+            metas.setdefault(name, (element.get("content") or "")[:5000])
+    return metas
+
+
+def _base(root: HtmlElement, url: str) -> str:
+    for element in root.iter("base"):
+        if href := element.get("href"):
+            return canonical(href, url) or url
+    return url
+
+
+_SEPARATOR = re.compile(r"\s+[|·•–—:»>-]\s+|\s*\|\s*|\s+::\s+")
+
+
+def _title(root: HtmlElement, meta: dict[str, str]) -> str:
+    """The title a reader would give: an h1 that `<title>` holds too, else `<title>` without the site's name."""
+    element = next(iter(root.iter("title")), None)
+    title = _words(element) if element is not None else ""
+    h1s = [words for words in (_words(h) for h in root.iter("h1")) if 2 < len(words) <= MAX_TITLE_CHARS]
+    folded = title.casefold()
+    for h1 in h1s:
+        if h1.casefold() in folded:
+            return h1
+    site = meta.get("og:site_name", "").casefold().strip()
+    parts = [part for part in _SEPARATOR.split(title) if part.strip()]
+    if site and len(parts) > 1:
+        kept = [part for part in parts if part.casefold().strip() != site]
+        title = " - ".join(kept) if len(kept) < len(parts) else title
+    if not title or title.casefold() in _EMPTY_TITLES:
+        return (h1s[0] if h1s else "") or clean(meta.get("og:title", "")) or title
+    return title
+
+
+_EMPTY_TITLES = {"accueil", "home", "index", "sans titre", "untitled", "untitled document", "document sans nom", "page"}
+
+
+def title_from_url(url: str) -> str:
+    """Words of the end of an address, for what has no title: "compte rendu 2024" for "/a/compte-rendu_2024.pdf"."""
+    parts = urlsplit(url)
+    name = unquote(parts.path.rstrip("/").rpartition("/")[2]).rpartition(".")
+    return clean(re.sub(r"[-_+.]+", " ", name[0] or name[2])) or parts.netloc
+
+
+# --- what surrounds the text -------------------------------------------------------------------------------------
+
+_NEVER_TEXT = (
+    *("script", "style", "noscript", "template", "iframe", "object", "svg", "canvas", "math", "video", "audio", "map"),
+    *("select", "button", "input", "textarea", "label", "nav", "dialog", "menu"),
+)
+_AROUND_ROLES = {"navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar"}
+_AROUND = re.compile(
+    r"(?:^|[\s_-])(?:cookies?|tarteaucitron|rgpd|gdpr|consent|breadcrumbs?|ariane|fil-ariane|filariane|share|sharing|"
+    r"partage|partager|social|socials|reseaux-sociaux|skip-?links?|evitement|liens-evitement|menu|navbar|nav|"
+    r"navigation|pagination|pager|footer|pied-de-page|bas-de-page|sr-only|visually-hidden|screen-reader-text|"
+    r"newsletter|back-to-top|retour-haut|print|popup|modal|fr-nav|fr-header|fr-footer|fr-breadcrumb|fr-share|"
+    r"fr-follow|fr-skiplinks|fr-sidemenu|fr-summary)(?:$|[\s_-])"
+)
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+
+
+def _prune(root: HtmlElement) -> None:
+    """Take out of the tree what says of itself that it is not the text."""
+    doomed = []
+    for element in root.iter():
+        tag = element.tag
+        if not isinstance(tag, str) or tag in _NEVER_TEXT:
+            doomed.append(element)
+        elif tag in ("html", "body", "main", "article"):
+            continue
+        elif tag in ("header", "footer", "aside", "form"):
+            # The header of an article holds its title; a form that wraps the whole page (ASP.NET) holds everything.
+            inside = any(a.tag == "article" for a in element.iterancestors())
+            if (tag == "header" and inside) or (tag == "form" and _holds_text(element)):
+                continue
+            doomed.append(element)
+        elif (
+            (element.get("role") or "").lower() in _AROUND_ROLES
+            or element.get("hidden") is not None
+            or _HIDDEN.search(element.get("style") or "")
+        ):
+            doomed.append(element)
+        elif tag not in ("p", "a", "span", "strong", "em", "td", "h1", "h2", "h3"):
+            names = f"{element.get('class') or ''} {element.get('id') or ''}".lower()[:500]
+            if names.strip() and _AROUND.search(names) and not _holds_text(element):
+                doomed.append(element)
+    for element in doomed:
+        parent = element.getparent()
+        if parent is not None:
+            element.drop_tree()
+
+
+def _holds_text(element: HtmlElement) -> bool:
+    """Whether it holds the page rather than something beside it: its main part, its title or much of its prose."""
+    return (
+        next(element.iter("main", "article"), None) is not None
+        or next(element.iter("h1"), None) is not None
+        or sum(len(p.text_content()) for p in element.iter("p")) > 1500
+    )
+
+
+# --- the text ----------------------------------------------------------------------------------------------------
+
+
+def _main_text(root: HtmlElement) -> tuple[list[str], HtmlElement]:
+    """The lines of the text, and the part of the tree they come from."""
+    body = root.find("body")
+    body = root if body is None else body
+    for region in (*body.iter("main"), *body.xpath("//*[@role='main']")):
+        if len("".join(lines := list(lines_of(region)))) >= MIN_TEXT_CHARS:
+            return lines, region
+    visible = list(lines_of(body))
+    length = sum(map(len, visible))
+    if length < MIN_TEXT_CHARS or sum(1 for _ in root.iter()) > MAX_ELEMENTS:
+        return visible, body
+    found = bare_extraction(root, fast=True, include_comments=False, include_tables=True, with_metadata=False)
+    text = found.text if found is not None and not isinstance(found, dict) else None
+    for candidate in (text, None):
+        lines = _lines(
+            candidate or extract_plain_text(lxml.etree.tostring(body, encoding="unicode"), main_content=True)
+        )
+        if sum(map(len, lines)) >= max(MIN_TEXT_CHARS, length // 5):
+            return lines, body
+    return visible, body
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in map(clean, text.split("\n")) if line]
+
+
+_BLOCK_NAMES = (
+    "address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset figcaption "
+    "figure footer form h1 h2 h3 h4 h5 h6 header hr legend li main nav ol option p pre section summary table tbody "
+    "tfoot thead tr ul"
+)
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
+
+
+def lines_of(region: HtmlElement) -> Iterator[str]:
+    """The visible text, one line per paragraph, heading, list item or table row."""
+    pieces: list[str] = []
+    for event, element in lxml.etree.iterwalk(region, events=("start", "end")):
+        tag = element.tag
+        if tag in _BLOCKS:
+            if line := clean("".join(pieces)):
+                yield line
+            pieces = []
+        elif tag in ("td", "th") and event == "start" and pieces and clean("".join(pieces)):
+            pieces.append(" | ")
+        if event == "start":
+            if element.text:
+                pieces.append(element.text)
+            elif tag == "img" and len((alt := element.get("alt") or "").split()) > 2:
+                pieces.append(f" {alt[:300]} ")
+        elif element.tail and element is not region:
+            pieces.append(element.tail)
+    if line := clean("".join(pieces)):
+        yield line
+
+
+def _links(region: HtmlElement, base: str, own: str) -> Iterator[Link]:
+    """The links of the text, each address once with its first anchor; an image's alt text is its anchor."""
+    found: dict[str, str] = {}
+    for element in region.iter("a"):
+        href = element.get("href")
+        if not href or href.startswith("#") or len(found) >= MAX_LINKS:
+            continue
+        url = canonical(href.strip(), base)
+        if url is None or url == own:
+            continue
+        anchor = _words(element) or clean(" ".join(img.get("alt") or "" for img in element.iter("img")))
+        if not found.get(url):
+            found[url] = anchor[:200]
+    return (Link(url, anchor) for url, anchor in found.items())
+
+
+_EMPTY_ANCHORS = re.compile(
+    r"(?:(?:cliquez|cliquer|voir|lire|consulter|télécharger|accéder|en savoir|savoir|découvrir|retour|page|suivante?|"
+    r"précédente?|ici|plus|la|le|les|suite|au|à|fichier|document|pdf|détails?|site|lien|article|tout|toutes?|tous|"
+    r"https?|www|fr|com|org|html?|php)\W*|[\d\W]+)+",
+    re.I,
+)
+
+
+def tells_something(anchor: str) -> bool:
+    """Whether a link's text says what it leads to: « Lire la suite », a number or an address do not."""
+    return len(anchor) > 3 and "/" not in anchor.strip(" ") and not _EMPTY_ANCHORS.fullmatch(anchor)
+
+
+def fingerprint(text: str) -> str:
+    """Equal for texts that differ only by case, spaces and punctuation; "" for no text."""
+    words: Iterable[str] = re.findall(r"\w+", text.casefold())
+    joined = " ".join(words)
+    return sha1(joined.encode(), usedforsecurity=False).hexdigest() if joined else ""

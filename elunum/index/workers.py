@@ -1,0 +1,179 @@
+"""Processes that can be killed, for work on hostile bytes: limits on seconds and memory, replaced when they die.
+
+A job goes to one process at a time; when it does not answer in time, or dies, the job's answer is Skipped and a fresh
+process takes the next job. Processes are forked from a clean server that has imported the work once, so replacing one
+is cheap and never inherits the locks or the database connections of this process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from elunum.model import Skipped
+from elunum.settings import ExtractSettings
+
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
+
+TIMED_OUT = Skipped("worker timed out")
+DIED = Skipped("worker died")
+OUT_OF_MEMORY = Skipped("out of memory")
+
+STARTUP_S = 60.0
+"""A process that takes longer to get ready is given up."""
+
+_READY = "ready"
+
+
+@dataclass(slots=True)
+class _Worker(Generic[Job]):
+    process: multiprocessing.process.BaseProcess
+    pipe: Connection
+    jobs: int = 0
+    job: Job | None = None
+    deadline: float = 0.0  # of time.monotonic()
+    ready: bool = False
+
+
+class Workers(Generic[Job, Answer]):
+    """A pool that runs `task` (a function of a module) on jobs, in processes within `settings`. A context manager.
+
+    warm: loads what the task needs, once per process, before its first job's time starts to count.
+    """
+
+    def __init__(
+        self, task: Callable[[Job], Answer], settings: ExtractSettings, warm: Callable[[], None] | None = None
+    ) -> None:
+        self._task = task
+        self._warm = warm
+        self._settings = settings
+        self._size = settings.workers or os.cpu_count() or 1
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([task.__module__])
+        self._pool: list[_Worker[Job]] = []
+
+    def __enter__(self) -> Workers[Job, Answer]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for worker in self._pool:
+            _end(worker)
+        self._pool.clear()
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Answer | Skipped]]:
+        """Each job with its answer, in the order they are done."""
+        waiting = iter(jobs)
+        more = True
+        busy: list[_Worker[Job]] = []
+        while more or busy:
+            while more and len(busy) < self._size:
+                try:
+                    job = next(waiting)
+                except StopIteration:
+                    more = False
+                    break
+                busy.append(self._give(job))
+            if not busy:
+                break
+            now = time.monotonic()
+            ready = wait([w.pipe for w in busy], max(0.0, min(w.deadline for w in busy) - now))
+            now = time.monotonic()
+            for worker in list(busy):
+                done = worker.job
+                assert done is not None
+                answer: Answer | Skipped
+                if worker.pipe in ready:
+                    try:
+                        answer = worker.pipe.recv()
+                    except (EOFError, OSError):
+                        answer = DIED
+                    if answer == _READY:
+                        worker.ready, worker.deadline = True, now + self._settings.timeout_s
+                        continue
+                elif now >= worker.deadline:
+                    answer = TIMED_OUT
+                else:
+                    continue
+                busy.remove(worker)
+                worker.job = None
+                if answer in (DIED, TIMED_OUT, OUT_OF_MEMORY) or worker.jobs >= self._settings.recycle_pages:
+                    _end(worker)
+                    self._pool.remove(worker)
+                yield done, answer
+
+    def _give(self, job: Job) -> _Worker[Job]:
+        """A free process with this job in hand."""
+        for _ in range(3):
+            worker = next((w for w in self._pool if w.job is None), None) or self._start()
+            with suppress(BrokenPipeError, ConnectionResetError):
+                worker.pipe.send(job)
+                worker.job = job
+                worker.jobs += 1
+                worker.deadline = time.monotonic() + (self._settings.timeout_s if worker.ready else STARTUP_S)
+                return worker
+            _end(worker)
+            self._pool.remove(worker)
+        raise OSError("extraction processes die as soon as they start")
+
+    def _start(self) -> _Worker[Job]:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(self._task, self._warm, theirs, self._settings), daemon=True
+        )
+        process.start()
+        theirs.close()
+        worker: _Worker[Job] = _Worker(process, ours)
+        self._pool.append(worker)
+        return worker
+
+
+def _end(worker: _Worker[Job]) -> None:
+    worker.pipe.close()
+    worker.process.kill()
+    worker.process.join()
+    worker.process.close()
+
+
+def _serve(
+    task: Callable[[Job], Answer], warm: Callable[[], None] | None, pipe: Connection, settings: ExtractSettings
+) -> None:
+    """The life of a process: answer jobs until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends us
+    if warm is not None:
+        warm()
+    _limit_memory(settings.memory_mb)
+    pipe.send(_READY)
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, OSError):
+            return
+        # Should the command be killed while we are stuck, nobody else would end us.
+        signal.alarm(ceil(settings.timeout_s) + 5)
+        answer: Answer | Skipped
+        try:
+            answer = task(job)
+        except MemoryError:
+            answer = OUT_OF_MEMORY
+        except RecursionError:
+            answer = Skipped("too deep")
+        signal.alarm(0)
+        pipe.send(answer)
+
+
+def _limit_memory(megabytes: int) -> None:
+    with open("/proc/self/statm") as file:  # noqa: PTH123 - Path.open would be no shorter
+        pages = int(file.read().split()[0])
+    limit = pages * resource.getpagesize() + megabytes * 1_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,0 +1,99 @@
+"""The documents store."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from elunum.errors import IndexVersionError
+from elunum.index.documents import Documents, Versions
+from elunum.model import Document, Link, Source, Tag, Why
+from elunum.urls import document_id
+
+
+def document(url: str = "https://a.fr/x", text: str = "Le budget participatif.") -> Document:
+    return Document(
+        id=document_id(url),
+        url=url,
+        title="Budget",
+        text=text,
+        headings=("Budget",),
+        date=date(2024, 3, 12),
+        fetched_at=datetime(2026, 11, 22, 20, tzinfo=UTC),
+        lang="fr",
+        source=Source("https://a.fr/", "A", "commune", insee="68278"),
+        places=("commune:68278",),
+        links=(Link("https://b.fr/", "B"),),
+        enjeux=(Tag("democratie-locale", "", 0.8, (Why("budget participatif", "body", 2),)),),
+        copies=("https://c.fr/",),
+    )
+
+
+def test_a_document_comes_back_as_it_was_put(tmp_path: Path) -> None:
+    with Documents(tmp_path / "d.sqlite") as store:
+        store.put(document())
+    with Documents(tmp_path / "d.sqlite") as store:
+        assert store.get(document().id) == document()
+        assert list(store) == [document()]
+
+
+def test_whoever_follows_the_revisions_sees_each_change_once_and_removals_as_none(tmp_path: Path) -> None:
+    a, b = document("https://a.fr/a"), document("https://a.fr/b")
+    with Documents(tmp_path / "d.sqlite") as store:
+        store.put(a)
+        store.put(b)
+        seen = store.revision
+        store.put(replace(a, title="Autre"))
+        store.remove(b.id)
+        assert [(id, d and d.title) for _, id, d in store.changed_since(seen)] == [(a.id, "Autre"), (b.id, None)]
+        assert [r for r, _, _ in store.changed_since(0)] == sorted(r for r, _, _ in store.changed_since(0))
+        assert not list(store.changed_since(store.revision))
+        assert store.get(b.id) is None
+        assert (store.counts().documents, store.counts().removed, len(store)) == (1, 1, 1)
+
+
+def test_seeing_a_page_again_unchanged_is_no_change(tmp_path: Path) -> None:
+    later = datetime(2026, 11, 23, tzinfo=UTC)
+    with Documents(tmp_path / "d.sqlite") as store:
+        assert store.put(document())
+        before = store.revision
+        assert not store.put(replace(document(), fetched_at=later), Versions("2"))
+        store.seen(document().id, datetime(2020, 1, 1, tzinfo=UTC))
+        assert store.revision == before
+        found = store.get(document().id)
+        assert found is not None
+        assert found.fetched_at == later
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with Documents(tmp_path / "d.sqlite") as store:
+        with suppress(ZeroDivisionError), store.transaction():
+            store.put(document())
+            raise ZeroDivisionError
+        assert store.revision == 0
+        assert len(store) == 0
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to be taken for one" * 20])
+def test_a_file_that_is_no_store_is_refused_with_the_remedy(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "d.sqlite").write_bytes(content)
+    with pytest.raises(IndexVersionError, match="elunum index --full"):
+        Documents(tmp_path / "d.sqlite")
+
+
+def test_a_store_of_another_format_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with Documents(tmp_path / "d.sqlite") as store:
+        store.note("format", "0")
+    with pytest.raises(IndexVersionError, match="elunum index --full"):
+        Documents(tmp_path / "d.sqlite")
+
+
+def test_changes_can_be_made_while_the_store_is_being_read(tmp_path: Path) -> None:
+    with Documents(tmp_path / "d.sqlite") as store:
+        for n in range(20):
+            store.put(document(f"https://a.fr/{n}"))
+        for found in store:
+            store.put(replace(found, title="Vu"))
+        assert {found.title for found in store} == {"Vu"}
