@@ -1,0 +1,256 @@
+"""The whole thing on the demo web: a night, the real server, and the three doors of an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.serve import DemoWeb
+from tests.conftest import CHECKOUT
+
+QUERIES = ["tiers-lieu", "l'élection", "budget participatif", "BUDJET PARTICIPATIF", "qualite de l eau", "voisins"]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A data folder, the demo web it crawls, and how commands are run on it."""
+
+    web: DemoWeb
+    environment: dict[str, str]
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "elunum", *words],
+            env=os.environ | self.environment,
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """After one night over a copy of the demo web, which tests may change."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(CHECKOUT / "demo" / "web", folder / "web")
+    with DemoWeb(folder=folder / "web") as web:
+        made = Installation(
+            web,
+            {
+                "ELUNUM_DATA": str(folder / "data"),
+                "ELUNUM_SOURCES": str(CHECKOUT / "demo" / "sources.csv"),
+                "ELUNUM_CRAWL_CONNECT_TO": web.address,
+                "ELUNUM_CRAWL_DELAY_S": "0",
+                "ELUNUM_CRAWL_REVISIT_MIN_DAYS": "0",
+                "ELUNUM_CRAWL_REVISIT_MAX_DAYS": "0.000001",
+            },
+        )
+        made.run("nightly")
+        yield made
+
+
+@contextmanager
+def serving(installation: Installation, *words: str) -> Iterator[httpx.Client]:
+    """The real server on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "elunum", "serve", "--port", str(port), *words],
+        env=os.environ | installation.environment,
+        cwd=CHECKOUT,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            for _ in range(300):
+                try:
+                    client.get("/healthz").raise_for_status()
+                    break
+                except httpx.HTTPError:
+                    assert process.poll() is None, "the server ended"
+                    time.sleep(0.1)
+            yield client
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0, "the server did not end cleanly"
+
+
+@pytest.fixture(scope="module")
+def site(installation: Installation) -> Iterator[httpx.Client]:
+    with serving(installation) as client:
+        yield client
+
+
+def found(site: httpx.Client, **parameters: Any) -> dict[str, Any]:
+    answer = site.get("/api/v1/search", params=parameters)
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_command_the_page_and_the_api_give_the_same_results(
+    query: str, site: httpx.Client, installation: Installation
+) -> None:
+    api = found(site, q=query)
+    command = installation.json("search", query)
+    assert api["results"], f"nothing found for {query}"
+    assert [r["id"] for r in command["results"]] == [r["id"] for r in api["results"]]
+    assert (command["total"], command["facets"]) == (api["total"], api["facets"])
+    page = site.get("/recherche", params={"q": query}).text
+    places = [page.find(f'href="{result["url"]}"') for result in api["results"]]
+    assert -1 not in places, "a result of the API is not on the page"
+    assert places == sorted(places), "the page shows another order"
+    assert str(api["total"]) in re.sub(r"[\s\u202f\xa0]", "", page)
+
+
+@pytest.mark.parametrize("query", ["", "tiers-lieu", "numérique"])
+@pytest.mark.parametrize("facet", ["enjeu", "kind", "type", "lang", "departement", "region"])
+def test_each_count_of_a_facet_is_what_filtering_returns(query: str, facet: str, site: httpx.Client) -> None:
+    values = found(site, q=query)["facets"][facet]
+    assert values
+    for value in values[:12]:
+        assert found(site, q=query, **{facet: value["value"]})["total"] == value["count"], value
+
+
+def test_every_result_has_what_a_mayor_compares(site: httpx.Client) -> None:
+    results = found(site, q="tiers-lieu", kind="commune")["results"]
+    assert len(results) >= 3
+    for result in results:
+        assert result["source"]["commune"]
+        assert result["source"]["population"] > 0
+        assert "<mark>" in result["snippet_html"]
+        assert all(tag["why"] for tag in result["enjeux"])
+    assert sum(bool(result["date"]) for result in results) >= len(results) / 2
+    assert sum(bool(result["enjeux"]) for result in results) >= len(results) / 2
+
+
+def test_pages_of_results_follow_each_other_without_hole_or_repeat(site: httpx.Client) -> None:
+    whole = [r["id"] for r in found(site, q="commune", size=30)["results"]]
+    parts = [r["id"] for page in (1, 2, 3) for r in found(site, q="commune", size=10, page=page)["results"]]
+    assert parts == whole
+    assert len(set(whole)) == 30
+
+
+def test_what_robots_or_noindex_refuse_is_not_found(site: httpx.Client, installation: Installation) -> None:
+    refused = {page.url for page in installation.web.web.refused()}
+    assert refused, "the demo web has pages that must not be indexed"
+    everything = {r["url"] for n in range(1, 4) for r in found(site, q="", size=100, page=n)["results"]}
+    assert not refused & everything
+
+
+def test_a_page_that_appears_is_served_after_the_next_night_without_a_restart(
+    site: httpx.Client, installation: Installation
+) -> None:
+    assert found(site, q="pédibus")["total"] == 0
+    page = installation.web.folder / "www.rixheim.example" / "pedibus.md"
+    page.write_text(
+        "title: Un pédibus pour aller à l’école\ndate: 2026-05-04\nmenu: Pédibus\n\n"
+        "Chaque matin, des parents accompagnent à pied les enfants de l’école. Le pédibus compte trois lignes.\n"
+    )
+    installation.web.reload()
+    before = len(installation.web.requests)
+    installation.run("nightly")
+    seen = [request for request in installation.web.requests[before:] if request.status == 200]
+    assert len(seen) < len(installation.web.requests[:before]) / 2, "unchanged pages were transferred again"
+    results = found(site, q="pédibus")["results"]
+    assert [r["url"] for r in results][:1] == ["http://www.rixheim.example/pedibus.html"]
+    page.unlink()
+
+
+def test_importing_what_was_crawled_gives_the_same_documents_without_a_network(
+    installation: Installation, tmp_path: Path
+) -> None:
+    other = Installation(installation.web, installation.environment | {"ELUNUM_DATA": str(tmp_path / "data")})
+    archives = sorted((Path(installation.environment["ELUNUM_DATA"]) / "archive").glob("*.warc.gz"))
+    before = len(installation.web.requests)
+    other.run("import", *map(str, archives))
+    other.run("index")
+    assert len(installation.web.requests) == before
+    crawled = installation.json("search", "tiers-lieu", "--with", "size=50")
+    imported = other.json("search", "tiers-lieu", "--with", "size=50")
+    assert [r["id"] for r in imported["results"]] == [r["id"] for r in crawled["results"]]
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_list_of_sources_is_refused_in_one_sentence(installation: Installation, tmp_path: Path) -> None:
+    done = installation.run("crawl", "--sources", str(tmp_path / "none.csv"), check=False)
+    assert done.returncode == 2
+    assert "none.csv" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_broken_line_of_sources_is_refused_with_its_number(installation: Installation, tmp_path: Path) -> None:
+    broken = tmp_path / "sources.csv"
+    header = "url,name,kind,insee,siren,departement,region\n"
+    broken.write_text(header + "https://a.example/,A,autre,,,,\nhtp://b.example/,B,autre,,,,\n")
+    done = installation.run("crawl", "--sources", str(broken), check=False)
+    assert done.returncode == 2
+    assert re.search(r"sources\.csv line 3: ", done.stderr)
+
+
+def test_an_unreachable_data_folder_is_refused(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    other = Installation(installation.web, installation.environment | {"ELUNUM_DATA": str(tmp_path / "file" / "data")})
+    for words in (["index"], ["nightly"], ["search", "eau"]):
+        done = other.run(*words, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+
+
+def test_no_index_yet_is_refused_with_the_command_to_run(installation: Installation, tmp_path: Path) -> None:
+    other = Installation(installation.web, installation.environment | {"ELUNUM_DATA": str(tmp_path)})
+    done = other.run("search", "eau", check=False)
+    assert done.returncode == 2
+    assert "elunum index" in done.stderr
+
+
+def test_a_port_in_use_is_refused_in_one_sentence(installation: Installation) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = installation.run("serve", "--port", str(taken.getsockname()[1]), check=False)
+    assert done.returncode == 2
+    assert "port" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_file_that_is_no_web_archive_is_refused(installation: Installation, tmp_path: Path) -> None:
+    file = tmp_path / "page.warc.gz"
+    file.write_text("not a web archive")
+    done = installation.run("import", str(file), check=False)
+    assert done.returncode == 2
+    assert "page.warc.gz" in done.stderr
+
+
+def test_two_crawls_of_one_folder_do_not_run_together(installation: Installation) -> None:
+    folder = Path(installation.environment["ELUNUM_DATA"])
+    import fcntl
+
+    with (folder / "crawl-1-of-1.lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = installation.run("crawl", check=False)
+    assert done.returncode == 2
+    assert "another crawl" in done.stderr
