@@ -243,9 +243,15 @@ def status(json: Json = False) -> None:
 @enjeux_app.command("check")
 def enjeux_check(json: Json = False) -> None:
     """Duplicates in the référentiel, expressions that never match, and ones that match everywhere."""
+    from elunum.index.documents import Documents
     from elunum.index.tags import check
 
-    report = check(load())
+    settings = load()
+    if settings.documents_path.exists():
+        with Documents(settings.documents_path) as documents:
+            report = check(documents)
+    else:
+        report = check()
     show(report, json)
     raise typer.Exit(1 if report.problems else 0)
 
