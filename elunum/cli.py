@@ -188,8 +188,8 @@ def search(
     for rank, hit in enumerate(results.hits, start=1):
         tags = ", ".join(tag.nom for tag in hit.enjeux) or "sans enjeu"
         print(f"\n{rank}. {hit.title}\n   {hit.url}\n   {hit.source.name} · {hit.date or 'sans date'} · {tags}")
-        for name, value in hit.explanation:
-            print(f"      {value:9.3f}  {name}")
+        for sign, gain in hit.explanation:
+            print(f"      {gain:9.3f}  {sign}")
 
 
 @app.command()
@@ -292,12 +292,15 @@ def show(result: Any, json: bool, lines: list[str] | None = None) -> None:
 
 
 def _figures(value: Any, name: str = "") -> Iterator[str]:
-    if isinstance(value, dict) and value:
+    """`name: figure` of each leaf; a list is its length, then its items, one a line."""
+    if isinstance(value, dict):
         for key, inner in value.items():
             yield from _figures(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list):
-        yield f"{name}: {len(value)}" if value and not isinstance(value[0], str) else f"{name}: {', '.join(value)}"
-    elif not isinstance(value, dict):
+    elif isinstance(value, list | tuple):
+        yield f"{name}: {len(value)}"
+        for item in value:
+            yield f"    {item if not isinstance(item, dict) else ', '.join(f'{k} {v}' for k, v in item.items())}"
+    else:
         yield f"{name}: {round(value, 3) if isinstance(value, float) else value}"
 
 
