@@ -1,0 +1,372 @@
+"""The JSON API: the same searches, for programs. No key, no account; the document is /openapi.json.
+
+The models below describe the answers for the document and for tests; the bytes come from orjson on plain objects,
+because validating what we just made would cost more than the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime
+from typing import Any, Literal, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from elunum.model import Hit, Results
+from elunum.site import replies
+from elunum.site.context import asked, chosen_of, context, number, only, pairs_of
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Why(_Answer):
+    """An expression of the page that gave the tag."""
+
+    expression: str
+    where: Literal["title", "headings", "url", "anchor", "body"]
+    count: int
+
+
+class Tag(_Answer):
+    """An enjeu of a page."""
+
+    slug: str
+    nom: str
+    service: str
+    score: float
+    why: list[Why]
+
+
+class Publisher(_Answer):
+    """Who publishes, and where."""
+
+    name: str
+    kind: str
+    host: str
+    insee: str
+    siren: str
+    commune: str
+    epci: str
+    departement: str
+    region: str
+    population: int | None
+
+
+class Result(_Answer):
+    """One result."""
+
+    id: str
+    url: str
+    title: str
+    snippet_html: str
+    date: date | None
+    fetched_at: datetime | None
+    lang: str
+    type: str
+    score: float
+    enjeux: list[Tag]
+    source: Publisher
+    similar: str
+
+
+class Facet(_Answer):
+    """A value, what to show for it, and how many results have it."""
+
+    value: str
+    label: str
+    count: int
+
+
+class SearchAnswer(_Answer):
+    """The answer to a search."""
+
+    query: str
+    total: int
+    total_is_exact: bool
+    took_ms: float
+    suggestion: str | None
+    results: list[Result]
+    facets: dict[str, list[Facet]]
+
+
+class Completion(_Answer):
+    text: str
+    kind: Literal["title", "enjeu", "service", "place"]
+    url: str
+
+
+class SuggestAnswer(_Answer):
+    suggestions: list[Completion]
+
+
+class SimilarAnswer(_Answer):
+    id: str
+    results: list[Result]
+
+
+class EnjeuAnswer(_Answer):
+    slug: str
+    nom: str
+    type: str
+    domaine: str
+    description: str
+    count: int
+    services: list[Facet]
+    together: list[Facet]
+
+
+class EnjeuxAnswer(_Answer):
+    version: str
+    enjeux: list[EnjeuAnswer]
+
+
+class SourceAnswer(_Answer):
+    url: str
+    name: str
+    kind: str
+    insee: str
+    siren: str
+    departement: str
+    region: str
+
+
+class SourcesAnswer(_Answer):
+    total: int
+    page: int
+    sources: list[SourceAnswer]
+
+
+class PlaceAnswer(_Answer):
+    kind: str
+    code: str
+    name: str
+    population: int
+    departement: str
+    region: str
+    latitude: float | None
+    longitude: float | None
+    arobases: int
+
+
+class PeerAnswer(_Answer):
+    territory: PlaceAnswer
+    reason: str
+    closeness: float
+
+
+class MosaicAnswer(_Answer):
+    slug: str
+    nom: str
+    service: str
+    here: int
+    peers: list[int]
+
+
+class CollectiviteAnswer(_Answer):
+    territory: PlaceAnswer
+    containing: list[PlaceAnswer]
+    documents: int
+    peers: list[PeerAnswer]
+    mosaic: list[MosaicAnswer]
+    newest: list[Result]
+    missing: list[Result]
+
+
+class Problem(_Answer):
+    code: str
+    message: str
+    parameter: str | None
+
+
+class ErrorAnswer(_Answer):
+    """Why there is no answer. `code` is stable; `message` is for people; neither holds what was asked."""
+
+    error: Problem
+
+
+# --- objects --------------------------------------------------------------------------------------------------------
+
+
+def results_object(results: Results) -> dict[str, Any]:
+    """The answer of a search as the contract names it."""
+    return {
+        "query": results.query,
+        "total": results.total,
+        "total_is_exact": results.total_is_exact,
+        "took_ms": round(results.took_ms, 2),
+        "suggestion": results.suggestion,
+        "results": [hit_object(hit) for hit in results.hits],
+        "facets": {name: [_fields(value) for value in values] for name, values in results.facets.items()},
+    }
+
+
+def hit_object(hit: Hit) -> dict[str, Any]:
+    """A result as the contract names it."""
+    return {
+        "id": hit.id,
+        "url": hit.url,
+        "title": hit.title,
+        "snippet_html": hit.snippet_html,
+        "date": hit.date,
+        "fetched_at": hit.fetched_at,
+        "lang": hit.lang,
+        "type": hit.type,
+        "score": hit.score,
+        "enjeux": [
+            {"slug": t.slug, "nom": t.nom, "service": t.service, "score": t.score, "why": [_fields(w) for w in t.why]}
+            for t in hit.enjeux
+        ],
+        "source": {name: getattr(hit.source, name) for name in Publisher.model_fields},
+        "similar": f"/api/v1/similar/{hit.id}",
+    }
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _place(territory: Any) -> dict[str, Any]:
+    return {name: getattr(territory, name) for name in PlaceAnswer.model_fields}
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+_WORD = {"type": "string"}
+_WORDS = {"type": "array", "items": {"type": "string"}, "maxItems": 30}
+_COUNT = {"type": "integer", "minimum": 0}
+PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
+    "q": (_WORD | {"maxLength": 1000}, "Les mots cherchés"),
+    "enjeu": (_WORDS, "Nom court d’un enjeu ; répétable, tous exigés"),
+    "service": (_WORD | {"maxLength": 200}, "Service du référentiel"),
+    "label": ({"type": "integer", "minimum": 1, "maximum": 5}, "Au moins ce nombre d’arobases (Villes Internet 2019)"),
+    "kind": (_WORDS, "Qui publie ; répétable"),
+    "commune": (_WORD, "Code INSEE"),
+    "epci": (_WORD, "SIREN de l’intercommunalité"),
+    "departement": (_WORD, "Code du département"),
+    "region": (_WORD, "Code INSEE de la région"),
+    "population_min": (_COUNT, "Habitants, au moins"),
+    "population_max": (_COUNT, "Habitants, au plus"),
+    "like": (_WORD, "Code INSEE : seulement les communes comparables à celle-ci"),
+    "type": (_WORDS, "Format du document ; répétable"),
+    "lang": (_WORD, "Langue (ISO 639-1)"),
+    "since": (_WORD, "Depuis : 2024, 2024-03 ou 2024-03-05"),
+    "until": (_WORD, "Jusqu’à"),
+    "site": (_WORD, "Hôte, ou hôte et début de chemin"),
+    "sort": ({"type": "string", "enum": ["pertinence", "date"], "default": "pertinence"}, "Ordre"),
+    "one_per": ({"type": "string", "enum": ["collectivite", "none"], "default": "none"}, "Un par collectivité"),
+    "page": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 1}, "Page de résultats"),
+    "size": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 10}, "Résultats par page"),
+}  # fmt: skip
+
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Response]])
+ROUTER = APIRouter(prefix="/api/v1", tags=["v1"])
+
+
+def _documented(*parameters: tuple[str, dict[str, Any], str]) -> dict[str, Any]:
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "schema": schema, "description": help_}
+            for name, schema, help_ in parameters
+        ]
+    }
+
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorAnswer, "description": "Un paramètre inconnu ou mal formé ; l’erreur le nomme"},
+    503: {"model": ErrorAnswer, "description": "Le service démarre ou change d’index"},
+}
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer, "description": "Rien sous ce nom"}}
+
+
+def _get(
+    path: str, model: type[BaseModel], extra: dict[str, Any], errors: dict[int | str, dict[str, Any]]
+) -> Callable[[Handler], Handler]:
+    answers: dict[int | str, dict[str, Any]] = {200: {"model": model}, **errors}
+    return ROUTER.api_route(path, methods=["GET"], response_class=Response, responses=answers, openapi_extra=extra)
+
+
+@_get("/search", SearchAnswer, _documented(*((n, s, h) for n, (s, h) in PARAMETERS.items())), _ERRORS)
+async def search(request: Request) -> Response:
+    """Chercher : les mêmes paramètres et les mêmes résultats que la page /recherche."""
+    what = await asked(request)
+    return replies.json(request, results_object(context(request).engine.search(what.search)))
+
+
+@_get("/suggest", SuggestAnswer, _documented(("q", _WORD | {"maxLength": 200}, "Le début d’un mot")), _ERRORS)
+async def suggest(request: Request) -> Response:
+    """Compléter un début de recherche : titres, enjeux, services, lieux ; jamais ce que d’autres cherchent."""
+    values = only(await pairs_of(request), "q")
+    found = context(request).engine.suggest(values.get("q", ""))
+    return replies.json(request, {"suggestions": [_fields(suggestion) for suggestion in found]})
+
+
+@_get("/similar/{id}", SimilarAnswer, {}, _ERRORS | _NOT_FOUND)
+async def similar(request: Request, id: str) -> Response:
+    """Les initiatives comparables à un résultat."""
+    only(await pairs_of(request))
+    (known,) = chosen_of([("id", id)])
+    hits = context(request).engine.similar(known)
+    if hits is None:
+        raise HTTPException(404)
+    return replies.json(request, {"id": known, "results": [hit_object(hit) for hit in hits]})
+
+
+@_get("/enjeux", EnjeuxAnswer, {}, _ERRORS)
+async def enjeux(request: Request) -> Response:
+    """Le référentiel des enjeux, avec ce que chacun réunit."""
+    only(await pairs_of(request))
+    here = context(request)
+    branches = {branch.slug: branch for branch in here.tree()}
+    found = []
+    for enjeu in here.referentiel.enjeux.values():
+        branch = branches.get(enjeu.slug)
+        services = (
+            [{"value": s.service, "label": s.service, "count": s.count} for s in branch.services] if branch else []
+        )
+        together = [_fields(value) for value in branch.together] if branch else []
+        count = branch.count if branch else 0
+        found.append(_fields(enjeu) | {"count": count, "services": services, "together": together})
+    return replies.json(request, {"version": here.referentiel.version, "enjeux": found}, replies.SHORT)
+
+
+@_get(
+    "/sources",
+    SourcesAnswer,
+    _documented(
+        ("nom", _WORD, "Mots du nom ou de l’adresse"), ("kind", _WORD, "Qui publie"), ("page", _COUNT, "Par cent")
+    ),
+    _ERRORS,
+)
+async def sources(request: Request) -> Response:
+    """La liste des sources visitées, cent par page."""
+    values = only(await pairs_of(request), "nom", "kind", "page")
+    found = context(request).sources_like(values)
+    now = number(values, "page", 1, 2000)
+    shown = [_fields(source) for source in found[(now - 1) * 100 : now * 100]]
+    return replies.json(request, {"total": len(found), "page": now, "sources": shown}, replies.SHORT)
+
+
+@_get("/collectivites/{insee}", CollectiviteAnswer, {}, _ERRORS | _NOT_FOUND)
+async def collectivite(request: Request, insee: str) -> Response:
+    """Une commune (code INSEE) ou une intercommunalité (SIREN), par enjeu, à côté de ses semblables."""
+    only(await pairs_of(request))
+    found = context(request).engine.collectivite(insee)
+    if found is None:
+        raise HTTPException(404)
+    value = {
+        "territory": _place(found.territory),
+        "containing": [_place(outer) for outer in found.containing],
+        "documents": found.documents,
+        "peers": [
+            {"territory": _place(p.territory), "reason": p.reason, "closeness": round(p.closeness, 3)}
+            for p in found.peers
+        ],
+        "mosaic": [_fields(row) for row in found.mosaic],
+        "newest": [hit_object(hit) for hit in found.newest],
+        "missing": [hit_object(hit) for hit in found.missing],
+    }
+    return replies.json(request, value, replies.SHORT)

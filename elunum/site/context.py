@@ -1,0 +1,164 @@
+"""What every answer needs: the engine, the geography, the register and the référentiel; and what a request asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, get_args
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from elunum import geo
+from elunum import sources as register
+from elunum.errors import QueryError
+from elunum.index.tags import Referentiel, load_referentiel
+from elunum.model import DocumentId, Kind, Search, Source, TreeEnjeu
+from elunum.search.engine import Engine, open_engine
+from elunum.search.request import from_params, to_params
+from elunum.settings import Settings
+from elunum.text import fold
+
+MAX_CHOSEN = 50
+MAX_FIELDS = 200
+MAX_BODY_BYTES = 16_384
+
+
+class Context:
+    """Opened once by each serving process. Nothing in it changes while requests are answered, except the engine,
+    which follows new index versions by itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine: Engine = open_engine(settings)
+        self.geo = geo.load()
+        self.referentiel: Referentiel = load_referentiel()
+        self._tree: tuple[str, tuple[TreeEnjeu, ...]] = ("", ())
+
+    @cached_property
+    def sources(self) -> tuple[tuple[str, Source], ...]:
+        """The register, each source beside its folded name and address: what the page of sources is searched with."""
+        return tuple((fold(f"{source.name} {source.url}"), source) for source in register.read(self.settings.sources))
+
+    def sources_like(self, values: dict[str, str]) -> list[Source]:
+        """Sources whose name or address holds every word of `nom`, of the `kind` asked. Raises QueryError."""
+        kind = values.get("kind", "")
+        if kind and kind not in get_args(Kind):
+            raise QueryError("kind", "l’une de ces valeurs : " + ", ".join(get_args(Kind)))
+        words = fold(values.get("nom", "")).split()
+        return [s for text, s in self.sources if (not kind or s.kind == kind) and all(word in text for word in words)]
+
+    def tree(self) -> tuple[TreeEnjeu, ...]:
+        """The tree of enjeux, counted once for each index version: it reads the whole index."""
+        version = self.engine.info().version
+        if self._tree[0] != version:
+            self._tree = (version, self.engine.tree())
+        return self._tree[1]
+
+
+def context(request: Request) -> Context:
+    """The context of the application that answers this request."""
+    found: Context = request.app.state.context
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search, the results the reader has kept so far, and whether words must stay out of addresses.
+
+    All of it lives in the address (or in the body, in « mode discret ») and nowhere else, so every link of a page
+    of results is made from it by `to`.
+    """
+
+    search: Search
+    chosen: tuple[DocumentId, ...] = ()
+    discreet: bool = False
+
+    def to(self, **changes: Any) -> str:
+        """Query string of this search with some fields changed; page 1 again unless `page` is among the changes."""
+        chosen = changes.pop("chosen", self.chosen)
+        search = replace(self.search, **({"page": 1} | changes))
+        return urlencode([*to_params(search), *(("id", id) for id in chosen)])
+
+    def bare(self) -> str:
+        """Query string of the same words without any filter."""
+        return urlencode([*to_params(Search(q=self.search.q)), *(("id", id) for id in self.chosen)])
+
+    def ids(self) -> str:
+        """Query string of the kept results alone."""
+        return urlencode([("id", id) for id in self.chosen])
+
+    def without(self, id: DocumentId) -> tuple[DocumentId, ...]:
+        """The kept results but one."""
+        return tuple(kept for kept in self.chosen if kept != id)
+
+    def pairs(self, *without: str) -> list[tuple[str, str]]:
+        """Name and value of each parameter but those named: the hidden fields of a form that changes these."""
+        kept = [*to_params(replace(self.search, page=1)), *(("id", id) for id in self.chosen)]
+        return [(name, value) for name, value in kept if name not in without]
+
+
+async def pairs_of(request: Request) -> list[tuple[str, str]]:
+    """Parameters of a request, from the address (GET, HEAD) or from the body of a form (POST); blank ones left out.
+
+    A POST may hold them packed in one field `aller`: that is what the buttons of « mode discret » send.
+    Raises QueryError when there are too many, HTTPException 413 or 415 for a body that is not a small form.
+    """
+    if request.method != "POST":
+        return split(request.scope["query_string"].decode("latin-1"))
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise HTTPException(415)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413)
+    pairs = split(body.decode("latin-1"))
+    packed = [value for name, value in pairs if name == "aller"]
+    return split(packed[-1]) if packed else pairs
+
+
+def split(query: str) -> list[tuple[str, str]]:
+    """Name and value pairs of a query string, blank values left out. Raises QueryError when there are too many."""
+    try:
+        found = parse_qsl(query, max_num_fields=MAX_FIELDS, encoding="utf-8", errors="replace")
+    except ValueError:
+        raise QueryError("nombre de paramètres", f"au plus {MAX_FIELDS} valeurs") from None
+    return [(name, value.strip()) for name, value in found if value.strip()]
+
+
+async def asked(request: Request) -> Asked:
+    """The search of a request and the results kept with it. Raises QueryError naming the parameter."""
+    pairs = await pairs_of(request)
+    search = from_params(pair for pair in pairs if pair[0] != "id")
+    return Asked(search, chosen_of(pairs), discreet=request.method == "POST")
+
+
+def chosen_of(pairs: Iterable[tuple[str, str]]) -> tuple[DocumentId, ...]:
+    """The documents named by `id`, each once, in order. Raises QueryError when one is not an identifier."""
+    ids = tuple(dict.fromkeys(value for name, value in pairs if name == "id"))
+    if len(ids) > MAX_CHOSEN or any(len(id) != 16 or not set(id) <= set("0123456789abcdef") for id in ids):
+        raise QueryError("id", f"au plus {MAX_CHOSEN} identifiants de résultats (16 chiffres hexadécimaux)")
+    return tuple(DocumentId(id) for id in ids)
+
+
+def only(pairs: Iterable[tuple[str, str]], *names: str) -> dict[str, str]:
+    """Parameters of a page that is not a search, by name. Raises QueryError for a name that is not among `names`."""
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in names:
+            raise QueryError("inconnu", "aucune valeur ici ; sur cette page on connaît " + (", ".join(names) or "rien"))
+        if len(value) > 200:
+            raise QueryError(name, "au plus 200 caractères")
+        values[name] = value
+    return values
+
+
+def number(values: dict[str, str], name: str, default: int, at_most: int) -> int:
+    """A whole number from 1 to `at_most`. Raises QueryError."""
+    text = values.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and 1 <= int(text) <= at_most):
+        raise QueryError(name, f"un nombre entier de 1 à {at_most}")
+    return int(text)

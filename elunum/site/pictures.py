@@ -1,0 +1,165 @@
+"""Pictures made here as SVG: years, the tree of enjeux, the map. No script, no tile, no inline style.
+
+Everything drawn is also said in words on the same page; every shape that can be clicked is a link reached by keyboard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from urllib.parse import urlencode
+
+from elunum.geo import Geo
+from elunum.model import FacetValue, Point, Territory, TreeEnjeu
+from elunum.site.context import Asked
+from elunum.site.replies import nombre, pluriel
+
+YEARS_SHOWN = 20
+
+
+def years(asked: Asked, found: Sequence[FacetValue]) -> str:
+    """A histogram of results by year: a bar leads to the results of its year. Empty when there is one year or none."""
+    counts = {int(v.value): v.count for v in found if v.value.isdigit()}
+    if len(counts) < 2:
+        return ""
+    last = max(counts)
+    first = max(min(counts), last - YEARS_SHOWN + 1)
+    most = max(counts[year] for year in counts if year >= first)
+    span = last - first + 1
+    step = 240 / span
+    bars = []
+    for year in range(first, last + 1):
+        count = counts.get(year, 0)
+        if not count:
+            continue
+        height = max(3.0, 70 * count / most)
+        x = (year - first) * step
+        link = asked.to(since=f"{year}-01-01", until=f"{year}-12-31")
+        bars.append(
+            f'<a href="/recherche?{escape(link)}" rel="nofollow" aria-label="{year} : {pluriel(count, "résultat")}">'
+            f"<title>{year} : {pluriel(count, 'résultat')}</title>"
+            f'<rect x="{x:.1f}" width="{step:.1f}" height="90" fill-opacity="0"/>'
+            f'<rect class="barre" x="{x + step * 0.1:.1f}" y="{75 - height:.1f}" width="{step * 0.8:.1f}" '
+            f'height="{height:.1f}" rx="1.5"/></a>'
+        )
+    return (
+        f'<svg viewBox="0 0 240 92" role="group" aria-label="Résultats par année, de {first} à {last}">{"".join(bars)}'
+        f'<path class="axe" d="M0 75.5H240"/><text x="0" y="89" font-size="11">{first}</text>'
+        f'<text x="240" y="89" font-size="11" text-anchor="end">{last}</text></svg>'
+    )
+
+
+# --- the tree of enjeux -----------------------------------------------------------------------------------------------
+
+_ROW, _INDENT = 30, 34
+
+
+def tree(branches: Sequence[TreeEnjeu], chosen: TreeEnjeu | None, domains: Mapping[str, str]) -> str:
+    """The tree of enjeux. Without `chosen`: each enjeu hangs from the one it shares most pages with, in proportion
+    to both (the maximum spanning tree of the cosine of their pages). With it: its services and its neighbours."""
+    if chosen is not None:
+        return _draw(*_around(chosen, domains))
+    return _draw(*_spanning(branches, domains))
+
+
+_Node = tuple[int, int, str, str, str, float]
+"""Row of the parent (-1 for a root), depth, label, address, class of the domain, number of pages."""
+
+
+def _spanning(branches: Sequence[TreeEnjeu], domains: Mapping[str, str]) -> tuple[list[_Node], int]:
+    known = {branch.slug: branch for branch in branches if branch.count}
+    shared = {
+        (branch.slug, other.value): other.count / (branch.count * known[other.value].count) ** 0.5
+        for branch in known.values()
+        for other in branch.together
+        if other.value in known
+    }
+    left = sorted(known, key=lambda slug: -known[slug].count)
+    children: dict[str, list[str]] = {}
+    inside: list[str] = []
+    while left:  # Prim's algorithm; what shares nothing with the others becomes a root of its own
+        best = max(
+            ((shared.get((a, b), 0.0), a, b) for a in inside for b in left), default=(0.0, "", ""), key=lambda t: t[0]
+        )
+        parent, slug = (best[1], best[2]) if best[0] > 0 else ("", left[0])
+        children.setdefault(parent, []).append(slug)
+        left.remove(slug)
+        inside.append(slug)
+    nodes: list[_Node] = []
+
+    def hang(slug: str, above: int, depth: int) -> None:
+        branch = known[slug]
+        nodes.append((above, depth, branch.nom, f"/arbre?enjeu={slug}", domains.get(slug, "d5"), branch.count))
+        row = len(nodes) - 1
+        for child in children.get(slug, ()):
+            hang(child, row, depth + 1)
+
+    for root in children.get("", ()):
+        hang(root, -1, 0)
+    return nodes, max((known[slug].count for slug in known), default=1)
+
+
+def _around(chosen: TreeEnjeu, domains: Mapping[str, str]) -> tuple[list[_Node], int]:
+    own = domains.get(chosen.slug, "d5")
+    nodes: list[_Node] = [(-1, 0, chosen.nom, f"/recherche?enjeu={chosen.slug}", own, chosen.count)]
+    for service in chosen.services[:12]:
+        address = "/recherche?" + urlencode({"enjeu": chosen.slug, "service": service.service})
+        nodes.append((0, 1, service.service, address, own, service.count))
+    for other in chosen.together[:8]:
+        nodes.append((0, 1, other.label, f"/arbre?enjeu={other.value}", domains.get(other.value, "d5"), other.count))
+    return nodes, chosen.count
+
+
+def _draw(nodes: Sequence[_Node], most: float) -> str:
+    height = len(nodes) * _ROW + 10
+    place = [(18 + depth * _INDENT, row * _ROW + 20) for row, (_, depth, *_) in enumerate(nodes)]
+    links, shapes = [], []
+    for row, (above, _, label, address, domain, count) in enumerate(nodes):
+        x, y = place[row]
+        if above >= 0:
+            x0, y0 = place[above]
+            thick = 1.5 + 5 * (count / most) ** 0.5
+            links.append(
+                f'<path class="s {domain}" stroke-opacity=".45" stroke-width="{thick:.1f}" '
+                f'd="M{x0} {y0}C{x0} {y - 6} {x0 + 4} {y} {x} {y}"/>'
+            )
+        radius = 4 + 9 * (count / most) ** 0.5
+        short = label if len(label) <= 44 else label[:43] + "…"
+        shapes.append(
+            f'<a href="{escape(address)}"><title>{escape(label)} : {pluriel(int(count), "page")}</title>'
+            f'<circle class="f {domain}" cx="{x}" cy="{y}" r="{radius:.1f}"/>'
+            f'<text x="{x + radius + 7:.1f}" y="{y + 5}" font-size="14">{escape(short)}'
+            f'<tspan font-size="11" fill-opacity=".75" dx="6">{nombre(count)}</tspan></text></a>'
+        )
+    drawn = "".join(links + shapes)
+    return f'<svg viewBox="0 0 460 {height}" role="group" aria-label="Arbre des enjeux">{drawn}</svg>'
+
+
+# --- the map ----------------------------------------------------------------------------------------------------------
+
+
+def france(
+    geo: Geo, asked: Asked, regions: Sequence[FacetValue], departements: Sequence[FacetValue], points: Iterable[Point]
+) -> str:
+    """The map of results: départements shaded by their results and leading to them, communes and EPCI as points."""
+    shapes = []
+    for point in points:
+        place = _project(point.territory)
+        if place is None or point.territory.kind not in ("commune", "epci"):
+            continue
+        x, y = place
+        words = escape(f"{point.territory.name} : {pluriel(point.count, 'résultat')}")
+        radius = min(12.0, 2.5 + 1.5 * point.count**0.5)
+        shapes.append(
+            f'<a href="/collectivites/{point.territory.code}" aria-label="{words}"><title>{words}</title>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/></a>'
+        )
+    drawn = "".join(shapes)
+    return f'<svg class="carte-fr" viewBox="0 0 500 480" role="group" aria-label="Carte des résultats">{drawn}</svg>'
+
+
+def _project(territory: Territory) -> tuple[float, float] | None:
+    if territory.latitude is None or territory.longitude is None:
+        return None
+    x, y = (territory.longitude + 5.2) * 33.5, (51.2 - territory.latitude) * 48
+    return (x, y) if 0 <= x <= 500 and 0 <= y <= 480 else None

@@ -1,0 +1,219 @@
+"""How an answer leaves: its weight, its compression and the headers that keep the promise.
+
+HTML is compressed once and weighed on the way, so that the footer can say what the page really cost: the text before
+the weight is flushed and counted, what follows it is a few dozen bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jinja2
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elunum.settings import CHECKOUT
+
+WEB = CHECKOUT / "web" if (CHECKOUT / "web").is_dir() else Path(__file__).resolve().parents[1] / "web"
+"""Templates and static files: beside the code in a checkout, inside the package once installed."""
+
+HEADERS = [
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        b"frame-ancestors 'none'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), browsing-topics=(), interest-cohort=()"),
+]
+"""On every answer. The site has no script at all, so none is allowed."""
+
+NO_STORE = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
+"""On every answer that holds what a reader asked."""
+
+SHORT = {"cache-control": "public, max-age=300"}
+"""On pages that are the same for everyone."""
+
+FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
+
+_WEIGHT = "\x00"
+_TAIL_BYTES = 60  # what follows the weight, compressed
+_MONTHS = [
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+]
+_NARROW = "\u202f"
+_LANGUAGES = {
+    "en": "anglais", "de": "allemand", "es": "espagnol", "it": "italien", "pt": "portugais", "nl": "néerlandais",
+    "br": "breton", "oc": "occitan", "co": "corse", "eu": "basque", "ca": "catalan", "lb": "luxembourgeois",
+    "ar": "arabe", "zh": "chinois", "ru": "russe", "uk": "ukrainien", "pl": "polonais", "ro": "roumain",
+    "tr": "turc", "gcf": "créole", "rcf": "créole réunionnais", "ty": "tahitien",
+}  # fmt: skip
+
+
+# --- words and figures as readers of French read them ---------------------------------------------------------------
+
+
+def nombre(value: float) -> str:
+    """1234567 -> 1 234 567, with narrow no-break spaces."""
+    return f"{value:,.0f}".replace(",", _NARROW)
+
+
+def jour(value: date | datetime) -> str:
+    """A date in words: 1er mars 2024."""
+    return f"{'1er' if value.day == 1 else value.day} {_MONTHS[value.month - 1]} {value.year}"
+
+
+def poids(size: int) -> str:
+    """A size in bytes, rounded for people: 812 o, 12 Ko, 1,4 Mo."""
+    if size < 1000:
+        return f"{size} o"
+    if size < 1_000_000:
+        return f"{max(1, round(size / 1000))} Ko"
+    return f"{size / 1_000_000:.1f} Mo".replace(".", ",")
+
+
+def pluriel(count: int, one: str, many: str = "") -> str:
+    """`3 résultats`, `1 résultat`, `0 résultat`: French counts zero as singular."""
+    return f"{nombre(count)} {one if count < 2 else many or one + 's'}"
+
+
+def langue(code: str) -> str:
+    """Name of a language in French; the code itself when it is a rare one."""
+    return _LANGUAGES.get(code, code)
+
+
+def lien(url: str) -> str:
+    """The address when it is one a browser may be sent to (http or https), else an anchor to nowhere."""
+    return url if urlsplit(url).scheme in ("http", "https") else "#"
+
+
+def adresse(url: str) -> str:
+    """An address shortened for reading: no scheme, no www, at most 80 characters."""
+    short = url.partition("://")[2].removeprefix("www.").rstrip("/")
+    return short if len(short) <= 80 else short[:79] + "…"
+
+
+# --- compression -----------------------------------------------------------------------------------------------------
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Whether the browser said it reads gzip."""
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def _gzip(data: bytes, level: int) -> bytes:
+    packer = zlib.compressobj(level, zlib.DEFLATED, 31)
+    return packer.compress(data) + packer.flush()
+
+
+# --- static files ---------------------------------------------------------------------------------------------------
+
+
+class Static:
+    """The files of web/static, in memory with their compressed form; their address changes when they do."""
+
+    types = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".png": "image/png"}
+
+    def __init__(self, folder: Path) -> None:
+        self.files: dict[str, tuple[bytes, bytes, str]] = {}
+        self.address: dict[str, str] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix in self.types:
+                plain = path.read_bytes()
+                self.files[path.name] = (plain, _gzip(plain, 9), self.types[path.suffix])
+                self.address[path.name] = f"/static/{path.name}?{hashlib.sha256(plain).hexdigest()[:10]}"
+        self.first_load = sum(len(packed) for _, packed, _ in self.files.values())
+
+    def reply(self, request: Request, name: str) -> Response | None:
+        """The file, or None when there is no such file."""
+        if name not in self.files:
+            return None
+        plain, packed, media_type = self.files[name]
+        headers = FOREVER | {"vary": "accept-encoding"}
+        if accepts_gzip(request):
+            return Response(packed, headers=headers | {"content-encoding": "gzip"}, media_type=media_type)
+        return Response(plain, headers=headers, media_type=media_type)
+
+
+STATIC = Static(WEB / "static")
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(WEB / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+    auto_reload=False,
+)
+TEMPLATES.filters.update(
+    nombre=nombre, jour=jour, poids=poids, pluriel=pluriel, langue=langue, lien=lien, adresse=adresse
+)
+TEMPLATES.globals.update(static=STATIC.address, weight=_WEIGHT)
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def html(
+    request: Request, template: str, values: dict[str, Any], headers: dict[str, str] = SHORT, status: int = 200
+) -> Response:
+    """A page, weighed, compressed when the browser can read it."""
+    text = TEMPLATES.get_template(template).render(values, request=request, path=request.url.path)
+    before, _, after = text.partition(_WEIGHT)
+    head = before.encode()
+    if not accepts_gzip(request):
+        weight = poids(len(head) + len(after) + STATIC.first_load)
+        body = head + weight.encode() + after.encode()
+        return Response(body, status, headers | {"vary": "accept-encoding"}, "text/html; charset=utf-8")
+    packer = zlib.compressobj(5, zlib.DEFLATED, 31)
+    packed = packer.compress(head) + packer.flush(zlib.Z_SYNC_FLUSH)
+    weight = poids(len(packed) + _TAIL_BYTES + STATIC.first_load)
+    packed += packer.compress((weight + after).encode()) + packer.flush()
+    headers = headers | {"vary": "accept-encoding", "content-encoding": "gzip"}
+    return Response(packed, status, headers, "text/html; charset=utf-8")
+
+
+def json(request: Request, value: Any, headers: dict[str, str] = NO_STORE, status: int = 200) -> Response:
+    """JSON bytes, straight from orjson; readable by the pages of other sites, for it is public."""
+    body = orjson.dumps(value)
+    headers = headers | {"access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin"}
+    if len(body) > 1000 and accepts_gzip(request):
+        return Response(
+            _gzip(body, 4),
+            status,
+            headers | {"vary": "accept-encoding", "content-encoding": "gzip"},
+            "application/json",
+        )
+    return Response(body, status, headers, "application/json")
+
+
+def download(
+    request: Request, body: bytes, media_type: str, name: str = "", headers: dict[str, str] = NO_STORE
+) -> Response:
+    """A file: shown by a feed reader or a browser when it has no name, saved under `name` otherwise."""
+    headers = dict(headers)
+    if name:
+        headers["content-disposition"] = f'attachment; filename="{name}"'
+    if len(body) > 1000 and "zip" not in media_type and "opendocument" not in media_type and accepts_gzip(request):
+        body, headers = _gzip(body, 5), headers | {"vary": "accept-encoding", "content-encoding": "gzip"}
+    return Response(body, 200, headers, media_type)

@@ -1,0 +1,91 @@
+"""The serving processes: uvicorn, without its access log, one or several workers on one socket."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from functools import partial
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from elunum import logs
+from elunum.errors import SettingsError
+from elunum.search.engine import open_engine
+from elunum.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+log = logging.getLogger("elunum.site")
+
+MAX_CONCURRENT = 200
+"""Requests in hand in one worker before the next ones get 503: about two seconds of work."""
+
+
+def serve(settings: Settings) -> None:
+    """Answer readers until SIGTERM or SIGINT.
+
+    Raises SettingsError when the port is taken, IndexVersionError when there is no index: before any worker starts.
+    """
+    open_engine(settings)
+    listening = _listen(settings.site.host, settings.site.port)
+    config = uvicorn.Config(
+        partial(application, settings, os.getpid()),
+        factory=True,
+        workers=settings.site.workers,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # who asks is never looked at, so nobody needs to tell
+        limit_concurrency=MAX_CONCURRENT,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=10,
+        h11_max_incomplete_event_size=16_384,
+        ws="none",
+        lifespan="off",
+    )
+    log.info("serving", extra={"port": listening.getsockname()[1], "workers": settings.site.workers})
+    with listening:
+        if settings.site.workers == 1:
+            uvicorn.Server(config).run(sockets=[listening])
+            return
+        counts = tempfile.mkdtemp(prefix="elunum-counts-")
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
+        try:
+            Multiprocess(config, sockets=[listening]).run()
+        finally:
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+            shutil.rmtree(counts, ignore_errors=True)
+
+
+def application(settings: Settings, parent: int) -> FastAPI:
+    """The site, in a serving process: a worker configures its own log, and ends when its supervisor does."""
+    from elunum.site.app import create_app  # prometheus-client reads PROMETHEUS_MULTIPROC_DIR when imported
+
+    if os.getpid() != parent:
+        logs.configure()
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, prctl(2): a killed supervisor leaves no orphan
+    return create_app(settings)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or "address not usable"
+        raise SettingsError(
+            f"{host}:{port}: {reason}; stop what listens there or choose another with --port or ELUNUM_SITE_PORT"
+        ) from None
+    return listening

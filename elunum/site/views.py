@@ -1,0 +1,547 @@
+"""The pages. Each is: read what is asked, ask the engine, fill a template.
+
+Handlers are `async` and call the engine directly: a search holds the processor for a few milliseconds, handing it to
+a thread costs more than it gives (docs/decisions/site-answers-in-processes.md), and workers are processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from elunum.errors import QueryError
+from elunum.model import DocumentId, FacetValue, Hit, Kind, Results, Search, Territory
+from elunum.site import metrics, pictures, replies
+from elunum.site.api import PARAMETERS
+from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of
+
+KINDS: dict[str, str] = {
+    "commune": "commune", "epci": "intercommunalité", "departement": "département", "region": "région",
+    "etat": "État", "operateur": "opérateur public", "sante": "établissement de santé",
+    "education": "enseignement et recherche", "association": "association", "autre": "autre organisme public",
+}  # fmt: skip
+WHERES = {"title": "titre", "headings": "intertitre", "url": "adresse", "anchor": "lien", "body": "texte"}
+TYPES = {
+    "html": "page web", "pdf": "PDF", "odt": "texte ODT", "docx": "texte Word", "ods": "tableur ODS",
+    "xlsx": "tableur Excel", "txt": "texte brut",
+}  # fmt: skip
+
+PANEL = {
+    "enjeu": "Enjeux", "service": "Services", "kind": "Qui publie", "population": "Habitants", "region": "Région",
+    "departement": "Département", "year": "Année", "type": "Format", "lang": "Langue",
+    "label": "Label Villes Internet", "source": "Site",
+}  # fmt: skip
+"""Facets in the order of the panel; those the engine does not give are left out."""
+
+ROWS_OF_A_FACET = 8
+
+
+def domains(here: Context) -> dict[str, str]:
+    """Class of the colour of each enjeu: one of d1 to d4 by domain, d5 for transversal themes."""
+    names = list(dict.fromkeys(e.domaine for e in here.referentiel.enjeux.values() if e.domaine))
+    return {
+        slug: f"d{names.index(e.domaine) + 1}" if e.domaine else "d5" for slug, e in here.referentiel.enjeux.items()
+    }
+
+
+def common(request: Request) -> dict[str, Any]:
+    """What every template may use."""
+    here = context(request)
+    return {
+        "demo": here.settings.site.demo,
+        "kinds": KINDS,
+        "wheres": WHERES,
+        "domains": domains(here),
+        "settings": here.settings,
+    }
+
+
+def page(request: Request, template: str, headers: dict[str, str] = replies.SHORT, **values: Any) -> Response:
+    """A page made of a template and values."""
+    return replies.html(request, template, common(request) | values, headers)
+
+
+# --- searching ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A value of a facet, or an active filter: what a click on it asks."""
+
+    label: str
+    count: int
+    query: str
+    active: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way out of an empty page of results."""
+
+    label: str
+    query: str
+    path: str = "/recherche"
+
+
+async def search(request: Request) -> Response:
+    """/recherche: the results of a search, with its facets and filters."""
+    what = await asked(request)
+    here = context(request)
+    results = here.engine.search(what.search)
+    return page(
+        request,
+        "resultats.html",
+        replies.NO_STORE,
+        asked=what,
+        results=results,
+        heading=f"« {what.search.q} »" if what.search.q else "Toutes les pages",
+        chips=list(active_filters(here, what)),
+        groups=groups_of(what, results),
+        years=pictures.years(what, results.facets.get("year", ())) if not what.discreet else "",
+        pages=numbers_of_pages(what.search, results.total, here.settings.search.max_page),
+        ways=list(ways_out(here, what)) if not results.hits else [],
+    )
+
+
+def groups_of(what: Asked, results: Results) -> list[Group]:
+    """The panel of filters: what each value would leave."""
+    groups = []
+    for name, title in PANEL.items():
+        values = results.facets.get(name, ())
+        rows = tuple(_row(what, name, value) for value in values[:ROWS_OF_A_FACET] if value.count)
+        if rows and (len(rows) > 1 or rows[0].active):
+            groups.append(Group(title, rows))
+    return groups
+
+
+def _row(what: Asked, name: str, value: FacetValue) -> Row:
+    change = change_of(what.search, name, value.value)
+    now = {field: getattr(what.search, field) for field in change}
+    if name in ("enjeu", "kind", "type"):
+        active = value.value in now[name]
+        if active:
+            change = {name: tuple(kept for kept in now[name] if kept != value.value)}
+    else:
+        active = now == change
+        if active:
+            change = {field: getattr(Search(), field) for field in change}
+    return Row(value.label or value.value, value.count, what.to(**change), active)
+
+
+def change_of(search: Search, name: str, value: str) -> dict[str, Any]:
+    """Fields of the search that a facet's value sets."""
+    if name in ("enjeu", "kind", "type"):
+        return {name: (*getattr(search, name), value)}
+    if name == "year":
+        year = int(value)
+        return {"since": datetime(year, 1, 1, tzinfo=UTC).date(), "until": datetime(year, 12, 31, tzinfo=UTC).date()}
+    if name == "population":
+        low, _, high = value.partition("-")
+        return {"population_min": int(low) if low else None, "population_max": int(high) if high else None}
+    if name == "source":
+        return {"site": value}
+    return {name: int(value) if name == "label" else value}
+
+
+def active_filters(here: Context, what: Asked) -> Iterator[Row]:
+    """Each filter of the search, as a chip that removes it."""
+    search = what.search
+
+    def chip(shown: str, /, **change: Any) -> Row:
+        return Row(shown, 0, what.to(**change), True)
+
+    for slug in search.enjeu:
+        enjeu = here.referentiel.enjeux.get(slug)
+        yield chip(enjeu.nom if enjeu else slug, enjeu=tuple(kept for kept in search.enjeu if kept != slug))
+    if search.service:
+        yield chip(search.service, service="")
+    for kind in search.kind:
+        yield chip(KINDS[kind], kind=tuple(kept for kept in search.kind if kept != kind))
+    if search.like:
+        yield chip(f"comparables à {_name(here, 'commune', search.like)}", like="")
+    for field in ("commune", "epci", "departement", "region"):
+        if code := getattr(search, field):
+            yield chip(_name(here, field, code), **{field: ""})
+    if search.population_min is not None or search.population_max is not None:
+        low, high = search.population_min, search.population_max
+        words = f"{replies.nombre(low)} à {replies.nombre(high)}" if low is not None and high is not None else (
+            f"au moins {replies.nombre(low)}" if low is not None else f"au plus {replies.nombre(high or 0)}"
+        )  # fmt: skip
+        yield chip(f"{words} habitants", population_min=None, population_max=None)
+    if search.label is not None:
+        yield chip(f"label Villes Internet, {search.label} @ ou plus", label=None)
+    if search.since:
+        yield chip(f"depuis le {replies.jour(search.since)}", since=None)
+    if search.until:
+        yield chip(f"jusqu’au {replies.jour(search.until)}", until=None)
+    for type_ in search.type:
+        yield chip(TYPES[type_], type=tuple(kept for kept in search.type if kept != type_))
+    if search.lang:
+        yield chip(f"en {replies.langue(search.lang)}" if search.lang != "fr" else "en français", lang="")
+    if search.site:
+        yield chip(search.site, site="")
+
+
+def _name(here: Context, kind: str, code: str) -> str:
+    territory = here.geo.territory(_kind(kind), code)
+    return territory.name if territory else code
+
+
+def _kind(text: str) -> Kind:
+    assert text in get_args(Kind)
+    return text  # type: ignore[return-value]  # just checked
+
+
+def numbers_of_pages(search: Search, total: int, at_most: int) -> list[tuple[int, str]]:
+    """The pages a reader may go to: previous, the neighbours, next."""
+    last = min(-(-total // search.size), at_most)
+    now = search.page
+    near = [n for n in range(now - 2, now + 3) if 1 <= n <= last]
+    numbers = [(n, str(n)) for n in near]
+    if near and near[0] > 1:
+        numbers.insert(0, (1, "1" if near[0] == 2 else "1 …"))
+    if 1 < now <= last:
+        numbers.insert(0, (now - 1, "← Précédents"))
+    if now < last:
+        numbers.append((now + 1, "Suivants →"))
+    return numbers
+
+
+def ways_out(here: Context, what: Asked) -> Iterator[Way]:
+    """What to try when nothing was found: only ways that lead somewhere."""
+    for row in active_filters(here, what):
+        yield Way(f"Enlever le filtre « {row.label} »", row.query)
+    words = what.search.q.split()
+    if len(words) > 2:
+        for n in range(len(words)):
+            shorter = " ".join(words[:n] + words[n + 1 :])
+            if here.engine.search(Search(q=shorter, size=1)).total:
+                yield Way(f"Chercher « {shorter} »", what.to(q=shorter))
+                break
+    for suggestion in here.engine.suggest(what.search.q[:40], 3) if what.search.q else ():
+        yield Way(f"Chercher « {suggestion.text} »", what.to(q=suggestion.text))
+
+
+async def why(request: Request) -> Response:
+    """/pourquoi: what made the score of one result (the `id`) of a search."""
+    what = await asked(request)
+    if len(what.chosen) != 1:
+        raise QueryError("id", "l’identifiant d’un résultat de la recherche")
+    results = context(request).engine.search(what.search, explain=True)
+    found = [hit for hit in results.hits if hit.id == what.chosen[0]]
+    if not found:
+        raise HTTPException(404)
+    what = replace(what, chosen=())
+    most = max((abs(value) for _, value in found[0].explanation), default=1.0) or 1.0
+    return page(request, "pourquoi.html", replies.NO_STORE, asked=what, hit=found[0], most=most)
+
+
+async def similar(request: Request) -> Response:
+    """/similaires/{id}: initiatives comparable to a result."""
+    (id,) = chosen_of([("id", request.path_params["id"])])
+    engine = context(request).engine
+    hits = engine.similar(id, 10)
+    hit = engine.hit(id)
+    if hits is None or hit is None:
+        raise HTTPException(404)
+    return page(request, "similaires.html", replies.NO_STORE, asked=Asked(Search()), hit=hit, hits=hits)
+
+
+def kept(request: Request, ids: Sequence[DocumentId]) -> list[Hit]:
+    """The documents of a selection that still exist, in order."""
+    engine = context(request).engine
+    return [hit for id in ids if (hit := engine.hit(id)) is not None]
+
+
+async def note(request: Request) -> Response:
+    """/note: the kept results as a page to print for a council."""
+    what = await asked(request)
+    hits = kept(request, what.chosen)
+    return page(
+        request, "note.html", replies.NO_STORE,
+        asked=what, hits=hits, lost=len(what.chosen) - len(hits), today=datetime.now(UTC),
+    )  # fmt: skip
+
+
+async def map_(request: Request) -> Response:
+    """/carte: where the results of a search are."""
+    what = await asked(request)
+    here = context(request)
+    results = here.engine.search(replace(what.search, size=1, page=1))
+    points = here.engine.points(what.search)
+    regions = results.facets.get("region", ())
+    departements = results.facets.get("departement", ())
+    return page(
+        request,
+        "carte.html",
+        replies.NO_STORE,
+        asked=what,
+        results=results,
+        chips=list(active_filters(here, what)),
+        picture=pictures.france(here.geo, what, regions, departements, points),
+        regions=[_row(what, "region", value) for value in regions],
+        departements=[_row(what, "departement", value) for value in departements],
+        points=sorted(points, key=lambda point: -point.count)[:50],
+    )
+
+
+# --- communes, enjeux, sources --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    nom: str
+    words: str
+    domain: str
+    href: str = ""
+
+
+async def home(request: Request) -> Response:
+    """/ and /discret: one field, the enjeux, what is inside, what is refused."""
+    only(await pairs_of(request))
+    here = context(request)
+    quiet = request.url.path == "/discret"
+    return page(
+        request, "accueil.html", quiet=quiet, info=here.engine.info(), tiles=_tiles(here),
+    )  # fmt: skip
+
+
+def _tiles(here: Context) -> list[Tile]:
+    counts = {branch.slug: branch.count for branch in here.tree()}
+    colours = domains(here)
+    return [
+        Tile(e.nom, replies.pluriel(counts.get(e.slug, 0), "page"), colours[e.slug], f"/recherche?enjeu={e.slug}")
+        for e in here.referentiel.enjeux.values()
+    ]
+
+
+async def communes(request: Request) -> Response:
+    """/communes: choose a commune by name or postal code, homonyms shown, then compare with those like it."""
+    pairs = await pairs_of(request)
+    name = "".join(value for key, value in pairs if key == "nom")[:200]
+    rest = [pair for pair in pairs if pair[0] not in ("nom", "like")]
+    what = replace(_search_of(rest), discreet=request.method == "POST")
+    here = context(request)
+    found = _communes_named(here, name) if name else ()
+    if len(found) == 1 and not what.discreet:
+        aim = f"/recherche?{what.to(like=found[0].code)}" if rest else f"/collectivites/{found[0].code}"
+        return RedirectResponse(aim, 303, replies.NO_STORE)
+    rows = [(commune, here.geo.containing(commune)) for commune in found[:60]]
+    return page(request, "communes.html", replies.NO_STORE, asked=what, name=name, rows=rows, searching=bool(rest))
+
+
+def _search_of(pairs: list[tuple[str, str]]) -> Asked:
+    from elunum.search.request import from_params
+
+    return Asked(from_params(pair for pair in pairs if pair[0] != "id"), chosen_of(pairs))
+
+
+def _communes_named(here: Context, name: str) -> tuple[Territory, ...]:
+    if name.isdigit() and len(name) == 5:
+        return here.geo.by_postal_code(name)
+    exact = here.geo.named(name, "commune")
+    return exact or tuple(t for t in here.geo.starting_with(name, 60) if t.kind == "commune")
+
+
+async def collectivite(request: Request) -> Response:
+    """/collectivites/{insee}: what a commune (INSEE code) or an EPCI (SIREN) published, beside its peers."""
+    only(await pairs_of(request))
+    here = context(request)
+    found = here.engine.collectivite(request.path_params["code"])
+    if found is None:
+        raise HTTPException(404)
+    sources = [source for _, source in here.sources if found.territory.code in (source.insee, source.siren)]
+    return page(
+        request, "collectivite.html",
+        asked=Asked(Search()), found=found, tiles=_mosaic(here, found), sources=sources,
+        field="commune" if found.territory.kind == "commune" else "epci",
+    )  # fmt: skip
+
+
+def _mosaic(here: Context, found: Any) -> list[Tile]:
+    rows = {row.slug: row for row in found.mosaic if not row.service}
+    colours = domains(here)
+    field = "commune" if found.territory.kind == "commune" else "epci"
+    tiles = []
+    for enjeu in here.referentiel.enjeux.values():
+        row = rows.get(enjeu.slug)
+        with_it = sum(1 for count in row.peers if count) if row else 0
+        peers = f", {replies.pluriel(with_it, 'comparable')}" if with_it else ""
+        if row and row.here:
+            href = "/recherche?" + urlencode({"enjeu": enjeu.slug, field: found.territory.code})
+            tiles.append(Tile(enjeu.nom, replies.pluriel(row.here, "page") + peers, colours[enjeu.slug], href))
+        else:
+            tiles.append(Tile(enjeu.nom, "rien trouvé" + peers, ""))
+    return tiles
+
+
+async def enjeux(request: Request) -> Response:
+    """/enjeux: the référentiel, domain by domain, with how many pages each enjeu and service has."""
+    only(await pairs_of(request))
+    here = context(request)
+    counts = {branch.slug: branch for branch in here.tree()}
+    grouped: dict[str, list[Any]] = {}
+    for enjeu in here.referentiel.enjeux.values():
+        grouped.setdefault(enjeu.domaine or "Thèmes transversaux", []).append((enjeu, counts.get(enjeu.slug)))
+    return page(request, "enjeux.html", grouped=grouped, version=here.referentiel.version)
+
+
+async def tree(request: Request) -> Response:
+    """/arbre: which enjeux and services stand together in the pages, as a tree one walks by links."""
+    values = only(await pairs_of(request), "enjeu")
+    here = context(request)
+    branches = here.tree()
+    slug = values.get("enjeu", "")
+    if slug and slug not in here.referentiel.enjeux:
+        raise QueryError("enjeu", "le nom court d’un enjeu, tel que la page /enjeux les donne")
+    chosen = next((branch for branch in branches if branch.slug == slug), None)
+    picture = pictures.tree(branches, chosen, domains(here))
+    return page(request, "arbre.html", branches=branches, chosen=chosen, picture=picture)
+
+
+async def sources(request: Request) -> Response:
+    """/sources: the register, searched by name or address, by kind."""
+    values = only(await pairs_of(request), "nom", "kind", "page")
+    found = context(request).sources_like(values)
+    now = number(values, "page", 1, 2000)
+    shown = found[(now - 1) * 50 : now * 50]
+    last = max(1, -(-len(found) // 50))
+    return page(
+        request, "sources.html", replies.NO_STORE if values else replies.SHORT,
+        sources=shown, total=len(found), now=now, last=last, name=values.get("nom", ""), kind=values.get("kind", ""),
+        query=urlencode({key: value for key, value in values.items() if key != "page"}),
+    )  # fmt: skip
+
+
+# --- what we promise, and what we are -------------------------------------------------------------------------------
+
+
+async def state(request: Request) -> Response:
+    """/etat: what is being served, and how the last night went."""
+    only(await pairs_of(request))
+    here = context(request)
+    path = here.settings.data / "nightly.json"
+    night: dict[str, Any] = {}
+    try:
+        night = orjson.loads(path.read_bytes())
+        ended = datetime.fromtimestamp(night["ended_at"], UTC)
+        took_h = (night["ended_at"] - night["started_at"]) / 3600
+    except (OSError, ValueError, KeyError, TypeError):
+        ended, took_h = None, 0.0  # no night yet, or one written by another version: the page says so
+    return page(request, "etat.html", info=here.engine.info(), night=night if ended else {}, ended=ended, took_h=took_h)
+
+
+def text_page(template: str) -> Any:
+    """A page without any parameter."""
+
+    async def answer(request: Request) -> Response:
+        only(await pairs_of(request))
+        return page(request, template, info=context(request).engine.info())
+
+    return answer
+
+
+async def api_page(request: Request) -> Response:
+    """/api: the API told to people."""
+    only(await pairs_of(request))
+    return page(request, "api.html", parameters=[(name, help_) for name, (_, help_) in PARAMETERS.items()])
+
+
+async def robots(request: Request) -> Response:
+    """/robots.txt: our own results are not to be indexed, the rest is."""
+    ours = ("/recherche", "/carte", "/note", "/pourquoi", "/similaires", "/selection", "/api/")
+    text = "User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in ours)
+    return Response(text, headers=replies.SHORT, media_type="text/plain; charset=utf-8")
+
+
+async def opensearch(request: Request) -> Response:
+    """/opensearch.xml: what lets a browser add Elunum among its search engines.
+
+    No suggestion address on purpose: a browser would send us every keystroke.
+    """
+    xml = replies.TEMPLATES.get_template("opensearch.xml").render(base=context(request).settings.site.base_url)
+    return Response(xml, headers=replies.SHORT, media_type="application/opensearchdescription+xml")
+
+
+async def security(request: Request) -> Response:
+    """/.well-known/security.txt (RFC 9116)."""
+    site = context(request).settings.site
+    contact = site.contact or f"{site.base_url}/mentions-legales"
+    contact = contact if ":" in contact else f"mailto:{contact}"
+    expires = f"{datetime.now(UTC).year + 1}-12-31T23:00:00Z"
+    text = (
+        f"Contact: {contact}\nExpires: {expires}\nPreferred-Languages: fr, en\n"
+        f"Canonical: {site.base_url}/.well-known/security.txt\n"
+    )
+    return Response(text, headers=replies.SHORT, media_type="text/plain; charset=utf-8")
+
+
+async def health(request: Request) -> Response:
+    """/healthz: 200 while an index is served; IndexVersionError (503) otherwise."""
+    info = context(request).engine.info()
+    return replies.json(request, {"status": "ok", "version": info.version, "documents": info.documents})
+
+
+async def counts(request: Request) -> Response:
+    """/metrics."""
+    await asyncio.sleep(0)
+    return Response(
+        metrics.exposition(), headers=replies.NO_STORE, media_type="text/plain; version=0.0.4; charset=utf-8"
+    )
+
+
+async def static(request: Request) -> Response:
+    """/static/{name}."""
+    reply = replies.STATIC.reply(request, request.path_params["name"])
+    if reply is None:
+        raise HTTPException(404)
+    return reply
+
+
+def _route(path: str, answer: Any, methods: Sequence[str] = ("GET",)) -> Route:
+    return Route(path, answer, methods=list(methods))
+
+
+FORM = ("GET", "POST")
+ROUTES = [
+    _route("/", home),
+    _route("/discret", home),
+    _route("/recherche", search, FORM),
+    _route("/pourquoi", why, FORM),
+    _route("/carte", map_, FORM),
+    _route("/note", note, FORM),
+    _route("/communes", communes, FORM),
+    _route("/similaires/{id}", similar),
+    _route("/collectivites/{code}", collectivite),
+    _route("/enjeux", enjeux),
+    _route("/arbre", tree),
+    _route("/sources", sources),
+    _route("/etat", state),
+    _route("/confidentialite", text_page("confidentialite.html")),
+    _route("/robot", text_page("robot.html")),
+    _route("/accessibilite", text_page("accessibilite.html")),
+    _route("/api", api_page),
+    _route("/mentions-legales", text_page("mentions.html")),
+    _route("/robots.txt", robots),
+    _route("/opensearch.xml", opensearch),
+    _route("/.well-known/security.txt", security),
+    _route("/healthz", health),
+    _route("/metrics", counts),
+    _route("/static/{name}", static),
+]

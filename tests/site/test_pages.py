@@ -1,0 +1,98 @@
+"""Every page answers, says what it must, and keeps the promise in its headers."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+PAGES = [
+    "/", "/discret", "/recherche", "/recherche?q=budget+participatif", "/recherche?q=zzyzx", "/enjeux", "/arbre",
+    "/arbre?enjeu=democratie-locale", "/carte", "/carte?q=eau", "/sources", "/sources?nom=ville", "/communes",
+    "/communes?nom=saint-martin", "/collectivites/68278", "/collectivites/200066009", "/confidentialite", "/robot",
+    "/accessibilite", "/api", "/mentions-legales", "/etat", "/note",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_html_in_french_with_one_title_and_strict_headers(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<html lang="fr">' in answer.text
+    assert len(re.findall("<h1", answer.text)) == 1
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "script" not in policy
+    assert "unsafe" not in policy
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert "set-cookie" not in answer.headers
+    assert "<script" not in answer.text
+    assert "style=" not in answer.text
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "recherche" in path or "q=" in path])
+def test_what_holds_a_search_is_neither_stored_nor_indexed(client: httpx.Client, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["cache-control"] == "no-store"
+    assert "noindex" in headers["x-robots-tag"]
+
+
+def test_a_page_says_its_own_weight_and_a_first_load_stays_under_20_kilobytes(client: httpx.Client) -> None:
+    with client.stream("GET", "/recherche?q=budget+participatif") as answer:
+        page = sum(len(chunk) for chunk in answer.iter_raw())
+    text = client.get("/recherche?q=budget+participatif").text
+    found = re.search(r"Cette page : (\d+) Ko", text)
+    assert found
+    loaded = re.findall(r'<(?:link rel="(?:stylesheet|icon)"[^>]*|img[^>]*|script[^>]*)>', text)
+    weights = []
+    for tag in loaded:
+        address = re.search(r'(?:href|src)="([^"]+)"', tag)
+        assert address
+        with client.stream("GET", address[1]) as part:
+            weights.append(sum(len(chunk) for chunk in part.iter_raw()))
+    total = page + sum(weights)
+    assert len(weights) + 1 <= 3
+    assert total <= 20_000
+    assert abs(total / 1000 - int(found[1])) <= 1
+    print(f"results page: {page} bytes of HTML, {sum(weights)} of the rest, {len(weights) + 1} requests")
+
+
+def test_the_style_sheet_is_one_file_of_at_most_12_kilobytes(client: httpx.Client) -> None:
+    text = client.get("/").text
+    (address,) = re.findall(r'rel="stylesheet" href="([^"]+)"', text)
+    answer = client.get(address, headers={"accept-encoding": "identity"})
+    assert len(answer.content) <= 12_288
+    assert "immutable" in answer.headers["cache-control"]
+    assert "url(" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/nulle-part", 404), ("/recherche?size=0", 400), ("/recherche?inconnu=1", 400), ("/collectivites/99999", 404),
+     ("/similaires/zzz", 400), ("/similaires/0000000000000000", 404), ("/sources?kind=zzz", 400), ("/static/../x", 404),
+     ("/arbre?enjeu=zzz", 400), ("/enjeux?a=b", 400)],
+)  # fmt: skip
+def test_an_error_is_a_page_that_helps(client: httpx.Client, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert "Reprendre depuis l’accueil" in answer.text
+
+
+def test_a_bad_parameter_is_named_and_never_echoed(client: httpx.Client) -> None:
+    for path in ("/recherche", "/api/v1/search", "/recherche.csv", "/recherche.atom"):
+        answer = client.get(path, params={"population_min": "canaribleu", "q": "autrecanari"})
+        assert answer.status_code == 400
+        assert "population_min" in answer.text
+        assert "canaribleu" not in answer.text
+        assert "autrecanari" not in answer.text
+
+
+def test_an_api_error_is_json_with_a_stable_code(client: httpx.Client) -> None:
+    assert client.get("/api/v1/search?size=0").json()["error"]["code"] == "bad_parameter"
+    assert client.get("/api/v1/search?size=0").json()["error"]["parameter"] == "size"
+    assert client.get("/api/v1/nulle-part").json()["error"]["code"] == "not_found"
+    wrong = client.post("/api/v1/search")
+    assert wrong.status_code == 405
+    assert wrong.json()["error"]["code"] == "method_not_allowed"
