@@ -295,8 +295,10 @@ def _read_page(file: Path, site: Site, folder: Path) -> Page:
         raise DemoError(f"{file}: the first lines hold no `title: ...`")
     name = file.relative_to(folder).with_suffix("").as_posix()
     extension = f".{head['as']}" if "as" in head else site.ending
-    path = "/" if name == "index" else f"/{name}{extension}"
-    if site.dates == "url" and "date" in head and "as" not in head:
+    path = f"/{name}{extension}"
+    if file.stem == "index":
+        path = path.removesuffix(f"index{extension}")
+    elif site.dates == "url" and "date" in head and "as" not in head:
         path = f"/{head['date'][:4]}/{head['date'][5:7]}{path}"
     return Page(file, site.host, quote(head.get("url", path), safe="/?&=%+"), head["title"], source, head)
 
