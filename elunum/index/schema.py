@@ -34,6 +34,9 @@ STORED_CHARS = 40_000
 MAX_INDEXED_WORDS = 100_000
 """Of a document: a longer one is found by its beginning."""
 
+LEAD_WORDS = 80
+"""Of a text, counted once more as its beginning."""
+
 BANDS = ((0, 499), (500, 1_999), (2_000, 9_999), (10_000, 49_999), (50_000, 99_999), (100_000, None))
 """Population bands of the facet: first and last number of inhabitants."""
 
@@ -45,7 +48,7 @@ def schema() -> Schema:
     """The fields. Text fields hold stems, but `*_words`, which hold the folded words as written."""
     builder = SchemaBuilder()
     builder.add_text_field("id", tokenizer_name="raw", index_option="basic")
-    for name in ("title", "title_words", "headings", "body"):
+    for name in ("title", "title_words", "headings", "lead", "body"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="position")
     builder.add_text_field("address", tokenizer_name=SPACED, index_option="freq")
     # Every filter and facet value, as "name:value": one column to count serves all facets.
@@ -108,6 +111,7 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
         "title": " ".join(stems(document.title)),
         "title_words": " ".join(words(document.title)),
         "headings": " ".join(stems(" \n ".join(document.headings))),
+        "lead": " ".join(body[:LEAD_WORDS]),
         "body": " ".join(body),
         "address": " ".join(stems(address_words(document.url))),
         "facet": facets_of(document, shown, territory, geo),

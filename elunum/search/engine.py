@@ -38,6 +38,9 @@ from elunum.model import (
 from elunum.search import tantivy as compiled
 from elunum.search.parse import Phrase, Query, Word, parse
 from elunum.search.snippet import snippet
+from elunum.search.synonyms import Alternative, alternatives
+from elunum.search.synonyms import shown as also_shown
+from elunum.search.tantivy import Ranking
 from elunum.settings import Settings
 from elunum.text import fold, stems, words
 
@@ -124,8 +127,9 @@ class _Served:
 class Engine:
     """Answers from the version that the link `current` names; a new version is served from the next request on."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ranking: Ranking = compiled.DEFAULT) -> None:
         self.settings = settings
+        self.ranking = ranking
         self.geo = geo.load()
         self.referentiel: Referentiel = load_referentiel()
         self._link = settings.index_dir / "current"
@@ -139,7 +143,8 @@ class Engine:
         served = self._current()
         query, asked = parse(search, self.settings.search.max_query_chars)
         peers = self.geo.comparable(asked.like, PEERS) if asked.like else ()  # type: ignore[arg-type]
-        main, relaxed = self._main(served, query)
+        others = alternatives(query.words)
+        main, relaxed = self._main(served, query, others)
         filters = compiled.filters(served.schema, asked, peers)
         whole = compiled.together(
             main, filters.values(), compiled.closeness(served.schema, peers) if asked.like else ()
@@ -149,14 +154,14 @@ class Engine:
         else:
             total, found = self._page(served, whole, asked, asked.size, (asked.page - 1) * asked.size)
         reasons = {f"{p.territory.kind}:{p.territory.code}": p.reason for p in peers}
-        wanted = {stem for clause in query.clauses for stem in _stems_of(clause)}
+        wanted = {stem for clause in (*query.clauses, *(o.clause for o in others)) for stem in _stems_of(clause)}
         hits = []
-        for score, address, others in found:
+        for score, address, hidden in found:
             shown = self._shown(served, address)
             hit = _hit(shown, snippet(shown.text, wanted), score)
             if explain:
                 hit = replace(hit, explanation=_explained(whole.explain(served.searcher, address)))
-            hits.append(replace(hit, others=others, comparable=reasons.get(shown.territory, "")))
+            hits.append(replace(hit, others=hidden, comparable=reasons.get(shown.territory, "")))
         return Results(
             query=search.q,
             total=total,
@@ -165,13 +170,14 @@ class Engine:
             hits=tuple(hits),
             facets=self._facets(served, main, filters, asked),
             relaxed=relaxed,
+            also=also_shown(others),
         )
 
     def ranked(self, search: Search, limit: int) -> list[tuple[DocumentId, float]]:
         """Identifiers and scores of the first results, without anything to show: for measuring."""
         served = self._current()
         query, asked = parse(search, self.settings.search.max_query_chars)
-        main, _ = self._main(served, query)
+        main, _ = self._main(served, query, alternatives(query.words))
         whole = compiled.together(main, compiled.filters(served.schema, asked).values())
         _, found = self._page(served, whole, asked, limit, 0)
         return [(self._shown(served, address).id, score) for score, address, _ in found]
@@ -316,7 +322,7 @@ class Engine:
         or that the text of a national page is about."""
         served = self._current()
         query, asked = parse(search, self.settings.search.max_query_chars)
-        main, _ = self._main(served, query)
+        main, _ = self._main(served, query, alternatives(query.words))
         peers = self.geo.comparable(asked.like, PEERS) if asked.like else ()  # type: ignore[arg-type]
         whole = compiled.together(main, compiled.filters(served.schema, asked, peers).values())
         buckets = _terms(served, whole, "territory", _GROUPS)
@@ -343,14 +349,14 @@ class Engine:
         index.reload()
         return _Served(about, target, index, index.schema, index.searcher())
 
-    def _main(self, served: _Served, query: Query) -> tuple[EngineQuery, bool]:
+    def _main(self, served: _Served, query: Query, others: Sequence[Alternative]) -> tuple[EngineQuery, bool]:
         """The query of the words, and whether no document has them all."""
         words = query.words
-        everything = compiled.words_query(served.schema, query, at_least=len(words))
+        everything = compiled.words_query(served.schema, query, others, len(words), self.ranking)
         if len(words) < 2:
             return everything, False
         relaxed = served.searcher.search(everything, 1).count == 0
-        return compiled.words_query(served.schema, query), relaxed
+        return compiled.words_query(served.schema, query, others, 1, self.ranking), relaxed
 
     def _page(
         self, served: _Served, whole: EngineQuery, asked: Search, limit: int, offset: int

@@ -11,7 +11,8 @@ from tantivy import Query as Engine
 
 from elunum.index.schema import bare_site, group_of
 from elunum.model import Comparable, Search
-from elunum.search.parse import Clause, Either, Phrase, Query, Word
+from elunum.search.parse import Clause, Either, Query, Word
+from elunum.search.synonyms import Alternative
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,15 @@ class Ranking:
 
     body: float = 1.0
     title: float = 1.0
+    lead: float = 0.5  # the first words of the text: a title for pages whose title says nothing
     headings: float = 0.3
     address: float = 0.2
     exact: float = 0.3  # the word as typed, in the title
     pair: float = 0.5  # two neighbouring words of the query, side by side in the text
     pair_title: float = 0.5
-    synonym: float = 0.5
+    slop: int = 3  # words that may stand between the two: « conseil des jeunes » for conseil jeunes
+    synonym: float = 0.5  # another way to say a word, against the word itself
+    synonym_tie: float = 0.0  # share that the weaker ways to say a word still add
     closeness: float = 8.0  # with like=: the closest collectivité gains this much
 
 
@@ -35,22 +39,26 @@ DEFAULT = Ranking()
 def words_query(
     schema: Schema,
     query: Query,
-    synonyms: Sequence[tuple[int, Phrase | Word]] = (),
+    others: Sequence[Alternative] = (),
     at_least: int = 1,
     ranking: Ranking = DEFAULT,
 ) -> Engine:
     """What the words ask. Phrases and alternatives must hold; of the plain words, `at_least` of them.
 
-    synonyms: for a plain word, by its place among the plain words, another way to say it (or the words from it on).
+    others: other ways to say some of the plain words; one stands for each word it covers.
     """
     parts: list[tuple[Occur, Engine]] = []
     words = query.words
     if words:
         each = []
         for place, word in enumerate(words):
-            other = [_boosted(clause_query(schema, s, ranking), ranking.synonym) for at, s in synonyms if at == place]
+            said = [
+                _boosted(clause_query(schema, other.clause, ranking), ranking.synonym / (other.end - other.start))
+                for other in others
+                if other.start <= place < other.end
+            ]
             own = word_query(schema, word, ranking)
-            each.append(Engine.disjunction_max_query([own, *other], 0.0) if other else own)
+            each.append(Engine.disjunction_max_query([own, *said], ranking.synonym_tie) if said else own)
         parts.append((Occur.Must, Engine.boolean_query([(Occur.Should, q) for q in each], min(at_least, len(each)))))
         parts += [(Occur.Should, bonus) for bonus in _pairs(schema, words, ranking)]
     for clause in query.clauses:
@@ -65,6 +73,7 @@ def words_query(
 def word_query(schema: Schema, word: Word, ranking: Ranking) -> Engine:
     """A word in any field; the scores of the fields add up."""
     terms = [("body", word.stem, ranking.body), ("title", word.stem, ranking.title)]
+    terms += [("lead", word.stem, ranking.lead)]
     terms += [("headings", word.stem, ranking.headings), ("address", word.stem, ranking.address)]
     terms += [("title_words", word.word, ranking.exact)]
     return Engine.boolean_query(
@@ -93,10 +102,9 @@ def _pairs(schema: Schema, words: Sequence[Word], ranking: Ranking) -> Iterable[
     for left, right in pairwise(words):
         pair = [left.stem, right.stem]
         if ranking.pair:
-            # Slop 1 lets a preposition stand between them: « conseil des jeunes » for conseil jeunes.
-            yield _boosted(Engine.phrase_query(schema, "body", pair, 1), ranking.pair)
+            yield _boosted(Engine.phrase_query(schema, "body", pair, ranking.slop), ranking.pair)
         if ranking.pair_title:
-            yield _boosted(Engine.phrase_query(schema, "title", pair, 1), ranking.pair_title)
+            yield _boosted(Engine.phrase_query(schema, "title", pair, ranking.slop), ranking.pair_title)
 
 
 def _boosted(query: Engine, weight: float) -> Engine:

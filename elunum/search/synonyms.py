@@ -1,0 +1,90 @@
+"""Other ways to say what was typed: acronyms and what they stand for, and expressions that mean the same.
+
+The lists are data (elunum/french/acronyms.csv, synonyms.txt): a thin or wrong list is a bug like any other.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from elunum.search.parse import Phrase, Word
+from elunum.text import FRENCH, STOP_WORDS, spans
+
+Key = tuple[str, ...]
+"""Stems of an expression, words without subject left out: « accident du travail » and « accident de travail » agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another way to say the plain words of a query from `start` to `end` (excluded)."""
+
+    start: int
+    end: int
+    clause: Word | Phrase
+    text: str  # as shown to the reader
+
+
+def alternatives(words: Sequence[Word]) -> tuple[Alternative, ...]:
+    """For each known expression among these words, longest first, without overlap: the other ways to say it."""
+    known, longest = _known()
+    found: list[Alternative] = []
+    at = 0
+    while at < len(words):
+        for length in range(min(longest, len(words) - at), 0, -1):
+            key = tuple(word.stem for word in words[at : at + length])
+            others = known.get(key, ())
+            if others:
+                found += [Alternative(at, at + length, clause, text) for clause, text in others]
+                at += length
+                break
+        else:
+            at += 1
+    return tuple(found)
+
+
+@cache
+def _known() -> tuple[dict[Key, tuple[tuple[Word | Phrase, str], ...]], int]:
+    """Alternatives by key, and the longest key."""
+    gathered: dict[Key, dict[Key, tuple[Word | Phrase, str]]] = {}
+
+    def add(typed: str, other: str) -> None:
+        key, clause = _key(typed), _clause(other)
+        if key and clause is not None and _key(other) != key:
+            gathered.setdefault(key, {}).setdefault(_key(other), (clause, other))
+
+    for row in csv.DictReader((FRENCH / "acronyms.csv").read_text(encoding="utf-8").splitlines()):
+        add(row["acronym"], row["expansion"])
+        add(row["expansion"], row["acronym"])
+    for line in (FRENCH / "synonyms.txt").read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        mutual = []
+        for part in line.split(";"):
+            typed, arrow, other = (piece.strip() for piece in part.partition(">"))
+            if arrow:
+                add(typed, other)
+            else:
+                mutual.append(typed)
+        for one in mutual:
+            for other in mutual:
+                add(one, other)
+    return {key: tuple(others.values()) for key, others in gathered.items()}, max(map(len, gathered))
+
+
+def _key(text: str) -> Key:
+    return tuple(span.stem for span in spans(text) if span.word not in STOP_WORDS)
+
+
+def _clause(text: str) -> Word | Phrase | None:
+    found = tuple(Word(text[s.start : s.end], s.word, s.stem) for s in spans(text))
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else Phrase(found)
+
+
+def shown(found: Iterable[Alternative]) -> tuple[str, ...]:
+    """The texts of the alternatives, each once, in order."""
+    return tuple(dict.fromkeys(alternative.text for alternative in found))
