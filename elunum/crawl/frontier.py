@@ -1,0 +1,801 @@
+"""What is due: every known address with what was learned of it, on disk; a heap of due hosts and a window of open
+ones, in memory.
+
+The only file that knows SQLite here. A result is written in one transaction, so a killed crawl forgets at most the
+requests that were in flight. A host is leased to one crawler at a time. Dates on disk are seconds since 1970; waiting
+is measured by a clock that never jumps.
+
+The life of a host: in the heap while something of it is due -> opened (leased, its state read) -> in the slot of its
+address, one request at a time -> closed when nothing of it is due any more. A slot is an IP address, or the host
+itself where addresses mean nothing; hosts that share an address share its pauses. What is due is judged at the start
+of a run: an address is visited at most once in it, failures retried apart.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+import os
+import sqlite3
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+from elunum.crawl.robots import ALLOW_ALL, Permission, Rules, permission
+from elunum.crawl.robots import read as read_rules
+from elunum.crawl.scope import Scope, shape
+from elunum.errors import SettingsError
+from elunum.settings import CrawlSettings
+from elunum.urls import canonical, document_id, host_of
+
+DAY_S = 86_400.0
+LEASE_S = 900.0
+"""A host taken by a crawler of which nothing is heard is free again after."""
+
+MAX_WAIT_S = 600.0
+"""A host that asks for a longer pause is left for the night."""
+
+NIGHT_S = 0.75 * DAY_S
+MAX_FAILURES = 4
+"""Consecutive failures after which a host is left for the night."""
+
+VANISHED_S = 30 * DAY_S
+MISSING_NIGHTS = 3
+BATCH = 200
+SHARING = 8
+"""Hosts of one address open side by side; its others wait outside the window."""
+
+MAX_SAME_SHAPE = 1_000
+"""Addresses of one shape that links may add to a host: what has more is a machine counting."""
+
+BUDGET_GROWTH = 20
+"""The page budget of a host stops at so many times the setting."""
+
+_SCHEMA = """
+create table if not exists hosts (
+    id integer primary key,
+    name text not null unique,
+    due real not null default 0,            -- nothing of it is due before
+    free_at real not null default 0,        -- no request to it before
+    lease text not null default '',
+    leased_until real not null default 0,
+    robots blob,                            -- body of robots.txt when there is one
+    robots_says text not null default '',   -- a Permission
+    robots_at real not null default 0,
+    pause real not null default 0,          -- seconds, doubled at each 429 or 503
+    failing_since real not null default 0,
+    known integer not null default 0,       -- addresses
+    useful integer not null default 0,      -- pages that gave something to read
+    lies integer not null default 0,        -- pages that changed though the sitemap said they had not
+    answers integer not null default 0,
+    answered_s real not null default 0      -- seconds spent on them
+);
+create table if not exists urls (
+    host integer not null,
+    doc integer not null,                   -- the document id as a signed number
+    url text not null,
+    kind integer not null,
+    rank integer not null default 0,        -- smaller first; 10 or more when only links led to it
+    due real not null default 0,
+    etag text,
+    modified text,                          -- Last-Modified as the server wrote it
+    lastmod real not null default 0,        -- what a sitemap said
+    body_digest blob,
+    text_digest blob,
+    fetched real not null default 0,        -- last answer, kept or unchanged
+    every real not null default 0,          -- days between two visits
+    misses integer not null default 0,      -- nights in a row that it was not there
+    tries integer not null default 0,       -- failures in a row
+    archived integer not null default 0,    -- the archive holds it and nothing says that it is gone
+    primary key (host, doc)
+) without rowid;
+create table if not exists runs (
+    id integer primary key,
+    started real not null,
+    seen real not null,
+    ended real,
+    counts text not null default '{}'
+);
+create table if not exists errors (
+    run integer not null, host text not null, reason text not null, n integer not null,
+    primary key (run, host, reason)
+) without rowid;
+"""
+
+
+class Kind(IntEnum):
+    """What an address is to the crawler; also the order in which those of a host are visited."""
+
+    ROBOTS = 0
+    SITEMAP = 1
+    FEED = 2
+    PAGE = 3
+
+
+@dataclass(slots=True, eq=False)
+class Host:
+    """An open host."""
+
+    id: int
+    name: str
+    rules: Rules | None  # None: robots.txt is to be asked first
+    pause: float
+    failing_since: float
+    known: int
+    useful: int
+    lies: int
+    docs: set[int]
+    shapes: Counter[str]
+    failures: int = 0
+    queue: deque[Visit] = field(default_factory=deque)
+    slot: str = ""
+    left: bool = False  # for the night
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """One request to make, with what is known of the page. Goes back through exactly one method of the frontier."""
+
+    host: Host
+    kind: Kind
+    archived: bool
+    doc: int
+    url: str
+    rank: int = 0
+    etag: str | None = None
+    modified: str | None = None
+    lastmod: float = 0.0
+    body_digest: bytes | None = None
+    text_digest: bytes | None = None
+    fetched: float = 0.0
+    every: float = 0.0
+    misses: int = 0
+    tries: int = 0
+    alone: bool = True  # no other open host shares its address
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An address that a page, a sitemap or a redirect led to, canonical and in scope."""
+
+    url: str
+    kind: Kind = Kind.PAGE
+    rank: int = 0
+    lastmod: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """Hosts that share an address: one request at a time for all of them."""
+
+    free_at: float  # ticks
+    busy: bool = False
+    hosts: deque[Host] = field(default_factory=deque)
+    outside: deque[int] = field(default_factory=deque)  # ids of hosts that wait for a place
+
+
+class Frontier:
+    """The table, the heap and the window. For one thread.
+
+    gone: called with (url, reason) for each archived page that is to leave the index. clock: seconds since 1970, for
+    what is written; ticks: seconds of a clock that never jumps, for what is waited. Raises SettingsError when the file
+    cannot be opened or written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: CrawlSettings,
+        scope: Scope,
+        gone: Callable[[str, str], None],
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._scope, self._gone, self._clock, self._ticks = settings, scope, gone, clock, ticks
+        self._path, self._depth = path, 0
+        self._owner = f"{os.getpid()}-{time.time_ns()}"
+        self._db = connect(path)
+        self._heap: list[tuple[float, int]] = []  # (not before, host id)
+        self._waiting: list[tuple[float, str]] = []  # (ticks, slot)
+        self._slots: dict[str, _Slot] = {}
+        self._open: dict[int, Host] = {}
+        self._unplaced = self._in_flight = 0
+        self._db.executescript(_SCHEMA)
+        with self.together():
+            self.run, self.started, counts = self._begin_run()
+            self._seed()
+        self.counts: Counter[str] = Counter(counts)
+        rows = self._db.execute("select due, free_at, id, name from hosts where due <= ?", (self.started,))
+        now = self._clock()
+        self._heap = [
+            (max(due, free), id)
+            for due, free, id, name in rows
+            if free <= now + MAX_WAIT_S and self._scope.has_host(name)
+        ]
+        heapq.heapify(self._heap)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction for what happens inside. Raises SettingsError when it cannot be written."""
+        if self._depth:
+            yield
+            return
+        try:
+            self._db.execute("begin immediate")
+            self._depth = 1
+            try:
+                yield
+            except BaseException:
+                self._db.execute("rollback")
+                raise
+            self._db.execute("commit")
+        except sqlite3.Error as error:
+            raise SettingsError(f"{self._path}: {error}; free space or correct ELUNUM_DATA") from None
+        finally:
+            self._depth = 0
+
+    def close(self, ended: bool) -> None:
+        """Give the leases back. ended: nothing was left to do; otherwise the next run goes on with this one."""
+        with self.together():
+            for host in list(self._open.values()):
+                self._close(host)
+            self.beat(ended)
+        self._db.close()
+
+    def beat(self, ended: bool = False) -> None:
+        """Write the counts of this run for `elunum status`."""
+        now = self._clock()
+        with self.together():
+            self._db.execute(
+                "update runs set seen = ?, counts = ?, ended = ? where id = ?",
+                (now, json.dumps(self.counts), now if ended else None, self.run),
+            )
+
+    # --- starting ------------------------------------------------------------------------------------------------
+
+    def _begin_run(self) -> tuple[int, float, dict[str, int]]:
+        """The run that was cut short less than half a night ago, or a new one."""
+        now = self._clock()
+        last = self._db.execute("select id, started, seen, ended, counts from runs order by id desc").fetchone()
+        if last and last[2] > now + 60:
+            # The clock was ahead: dates written then would keep pages asleep until it is right again.
+            latest = now + self._settings.revisit_max_days * DAY_S
+            self._db.execute("update urls set due = min(due, ?), fetched = min(fetched, ?)", (latest, now))
+            self._db.execute("update hosts set due = 0, free_at = 0, robots_at = 0, leased_until = 0")
+            self._db.execute("update hosts set failing_since = min(failing_since, ?)", (now,))
+        elif last and last[3] is None and now - last[2] < DAY_S / 4:
+            return int(last[0]), float(last[1]), json.loads(last[4])
+        if last and self._settings.revisit_min_days == 0:
+            # An operator who says so wants everything again, whatever earlier settings decided.
+            self._db.execute("update urls set due = 0, every = 0")
+            self._db.execute("update hosts set due = 0")
+        made = self._db.execute("insert into runs (started, seen) values (?, ?)", (now, now)).lastrowid or 0
+        self._db.execute("delete from errors where run < ?", (made - 1,))
+        return made, now, {}
+
+    def _seed(self) -> None:
+        """The sites of the list become hosts, their home pages the first addresses."""
+        homes = [url for source in self._scope.sources if (url := canonical(source.url))]
+        self._db.executemany("insert or ignore into hosts (name) values (?)", [(host_of(url),) for url in homes])
+        ids = dict(self._db.execute("select name, id from hosts"))
+        before = self._db.total_changes
+        self._db.executemany(
+            "insert or ignore into urls (host, doc, url, kind, rank) values (?, ?, ?, ?, -2)",
+            [(ids[host_of(url)], _doc(url), url, Kind.PAGE) for url in homes],
+        )
+        if self._db.total_changes != before:
+            # A home page that is new to a host already known, on a shared platform, wakes it.
+            self._db.execute(
+                "update hosts set due = 0, known = (select count(*) from urls where host = id) "
+                "where id in (select host from urls where rank = -2 and due = 0)"
+            )
+
+    # --- handing out ---------------------------------------------------------------------------------------------
+
+    def to_open(self) -> Iterator[Host]:
+        """Hosts whose turn has come, as the window allows. Each must be given to `place` or to `unreachable`."""
+        now = self._clock()
+        while self._heap and len(self._open) < self._settings.active_hosts and self._heap[0][0] <= now:
+            _, id = heapq.heappop(self._heap)
+            if id not in self._open and (host := self._lease(id)) is not None:
+                self._unplaced += 1
+                yield host
+
+    def place(self, host: Host, slot: str) -> None:
+        """Put an opened host in the slot of its address. slot: the address, or the name of the host."""
+        self._unplaced -= 1
+        (free_at,) = self._db.execute("select free_at from hosts where id = ?", (host.id,)).fetchone()
+        wait = min(max(free_at - self._clock(), 0.0), MAX_WAIT_S)
+        found = self._slots.setdefault(slot, _Slot(self._ticks()))
+        if len(found.hosts) >= SHARING:
+            found.outside.append(host.id)
+            self._close(host)
+            return
+        host.slot = slot
+        found.free_at = max(found.free_at, self._ticks() + wait)
+        found.hosts.append(host)
+        if not found.busy and len(found.hosts) == 1:
+            heapq.heappush(self._waiting, (found.free_at, slot))
+
+    def unreachable(self, host: Host, reason: str) -> None:
+        """An opened host has no address that may be connected to."""
+        self._unplaced -= 1
+        with self.together():
+            self._count_error(host, reason)
+            self._leave(host)
+            self._close(host)
+
+    def next(self) -> Visit | None:
+        """A request that may leave now, rules of robots.txt already applied; or None."""
+        now = self._ticks()
+        while self._waiting and self._waiting[0][0] <= now:
+            _, key = heapq.heappop(self._waiting)
+            slot = self._slots[key]
+            if slot.busy:
+                continue
+            if slot.free_at > now:
+                heapq.heappush(self._waiting, (slot.free_at, key))
+                continue
+            while slot.hosts:
+                host = slot.hosts.popleft()
+                visit = self._take(host)
+                if visit is None:
+                    self._close(host)
+                    continue
+                slot.hosts.append(host)
+                visit.alone = len(slot.hosts) == 1
+                slot.busy = True
+                self._in_flight += 1
+                return visit
+        return None
+
+    def wait_s(self) -> float | None:
+        """Seconds until `to_open` or `next` may have something; None when the run is over."""
+        soonest = math.inf
+        if self._waiting:
+            soonest = self._waiting[0][0] - self._ticks()
+        if self._heap and len(self._open) < self._settings.active_hosts:
+            soonest = min(soonest, self._heap[0][0] - self._clock())
+        if soonest == math.inf:
+            return 5.0 if self._in_flight or self._unplaced or self._heap else None
+        return max(soonest, 0.0)
+
+    def hosts_left(self) -> int:
+        """Hosts with something due in this run."""
+        return len(self._heap) + len(self._open)
+
+    def _lease(self, id: int) -> Host | None:
+        """The host, when no living crawler has it."""
+        now = self._clock()
+        row = self._db.execute(
+            "select name, lease, leased_until, robots, robots_says, robots_at, pause, failing_since, useful, lies "
+            "from hosts where id = ?",
+            (id,),
+        ).fetchone()
+        name, owner, until, body, says, robots_at, pause, since, useful, lies = row
+        if owner != self._owner and until > now and _is_alive(owner):
+            heapq.heappush(self._heap, (min(until, now + 60), id))
+            return None
+        with self.together():
+            self._db.execute(
+                "update hosts set lease = ?, leased_until = ? where id = ?", (self._owner, now + LEASE_S, id)
+            )
+        rules = None
+        if now - robots_at < self._settings.robots_max_age_h * 3_600 and says != Permission.FORBID_ALL.value:
+            rules = ALLOW_ALL if body is None else read_rules(body, self._settings.agent_name)
+        docs, shapes = set(), Counter[str]()
+        for doc, url, rank in self._db.execute("select doc, url, rank from urls where host = ?", (id,)):
+            docs.add(doc)
+            if rank >= 10:
+                shapes[shape(url)] += 1
+        host = Host(id, name, rules, pause, since, len(docs), useful, lies, docs, shapes)
+        self._open[id] = host
+        return host
+
+    def _take(self, host: Host) -> Visit | None:
+        """The next visit of an open host; None when it has none."""
+        if host.left:
+            return None
+        if host.rules is None:
+            return Visit(host, Kind.ROBOTS, False, 0, f"{self._scheme(host)}://{host.name}/robots.txt")
+        while host.queue or self._refill(host):
+            visit = host.queue.popleft()
+            if host.rules.allows(visit.url):
+                return visit
+            self._end(visit, "refused", "robots", every=7.0)
+        return None
+
+    def _scheme(self, host: Host) -> str:
+        row = self._db.execute(
+            "select url from urls where host = ? and kind = ? order by rank, fetched desc limit 1", (host.id, Kind.PAGE)
+        ).fetchone()
+        return str(row[0]).partition(":")[0] if row else "https"
+
+    def _refill(self, host: Host) -> bool:
+        rows = self._db.execute(
+            "select kind, archived, doc, url, rank, etag, modified, lastmod, body_digest, text_digest, fetched, every, "
+            "misses, tries from urls where host = ? and due <= ? order by kind, tries, rank, due limit ?",
+            (host.id, self.started, BATCH),
+        )
+        for kind, archived, *rest in rows:
+            host.queue.append(Visit(host, Kind(kind), bool(archived), *rest))
+        return bool(host.queue)
+
+    # --- taking back ---------------------------------------------------------------------------------------------
+
+    def robots(self, visit: Visit, status: int, body: bytes, seconds: float) -> None:
+        """robots.txt was answered (status 0: it was not). The sitemaps it names are added."""
+        host, says = visit.host, permission(status)
+        with self.together():
+            if says is Permission.FORBID_ALL:
+                self._count_error(host, "robots.txt unreachable")
+                self._db.execute("update hosts set robots_says = ? where id = ?", (says.value, host.id))
+                self._failed_host(host)
+                self._release(visit, self._backoff(host))
+                return
+            kept = body if says is Permission.READ_RULES else None
+            host.rules = read_rules(body, self._settings.agent_name) if kept is not None else ALLOW_ALL
+            self._db.execute(
+                "update hosts set robots = ?, robots_says = ?, robots_at = ? where id = ?",
+                (kept, says.value, self._clock(), host.id),
+            )
+            self._answered(host, seconds)
+            named = [canonical(url, visit.url) for url in host.rules.sitemaps or ("/sitemap.xml",)]
+            self.add(host, [Found(url, Kind.SITEMAP) for url in named if url and url in self._scope])
+            self._release(visit)
+
+    def kept(
+        self,
+        visit: Visit,
+        *,
+        changed: bool,
+        seconds: float,
+        etag: str | None,
+        modified: str | None,
+        body_digest: bytes,
+        text_digest: bytes,
+    ) -> None:
+        """The page answered with a body. changed: its text is not what it was, or it is new."""
+        fresh = not visit.archived and visit.kind is Kind.PAGE
+        every = self._every(visit, changed)
+        if changed and visit.lastmod and visit.fetched > visit.lastmod and not fresh:
+            visit.host.lies += 1
+        if fresh:
+            visit.host.useful += 1
+        with self.together():
+            self._answered(visit.host, seconds)
+            self._end(
+                visit,
+                "new" if fresh else "changed" if changed else "unchanged",
+                every=every,
+                etag=etag,
+                modified=modified,
+                body_digest=body_digest,
+                text_digest=text_digest,
+                archived=visit.kind is Kind.PAGE,
+                fetched=self._clock(),
+            )
+            self._release(visit)
+
+    def unchanged(self, visit: Visit, seconds: float) -> None:
+        """The server said 304."""
+        with self.together():
+            self._answered(visit.host, seconds)
+            self._end(visit, "unchanged", every=self._every(visit, False), fetched=self._clock())
+            self._release(visit)
+
+    def missing(self, visit: Visit, status: int, seconds: float) -> None:
+        """404 or 410. A 410 is believed at once, a 404 after three nights."""
+        reason = str(status)
+        with self.together():
+            self._answered(visit.host, seconds)
+            if not visit.archived:
+                self._end(visit, "missing", every=self._settings.revisit_max_days, misses=visit.misses + 1)
+            elif status == 410 or visit.misses + 1 >= MISSING_NIGHTS:
+                self._end(visit, "gone", reason, every=self._settings.revisit_max_days, misses=visit.misses + 1)
+            else:
+                self._end(visit, "missing", every=self._settings.revisit_min_days, misses=visit.misses + 1)
+            self._release(visit)
+
+    def refused(self, visit: Visit, reason: str, seconds: float, every: float = 7.0) -> None:
+        """The page answered and is not for us: noindex, redirect, reserved, not a text. Seen again `every` days on."""
+        with self.together():
+            self._answered(visit.host, seconds)
+            self._end(visit, "refused", reason, every=max(every, self._settings.revisit_min_days))
+            self._release(visit)
+
+    def moved(self, visit: Visit, url: str, seconds: float) -> None:
+        """The same address under the other scheme: asked again there, at once."""
+        with self.together():
+            self._answered(visit.host, seconds)
+            self._db.execute(
+                "update urls set url = ?, tries = ?, etag = null, modified = null where host = ? and doc = ?",
+                (url, visit.tries + 1, visit.host.id, visit.doc),
+            )
+            self._release(visit)
+
+    def failed(self, visit: Visit, reason: str, *, host_failed: bool, wait: float = 0.0) -> None:
+        """No usable answer. host_failed: the fault is the host's, not this page's. wait: seconds it asked for."""
+        host = visit.host
+        with self.together():
+            self._count_error(host, reason)
+            if visit.tries:
+                self._end(visit, "failed", every=max(self._settings.revisit_min_days, 1.0), tries=visit.tries + 1)
+            else:
+                self.counts["retried"] += 1
+                self._db.execute("update urls set tries = 1 where host = ? and doc = ?", (host.id, visit.doc))
+            if host_failed:
+                self._failed_host(host)
+            self._release(visit, max(wait, self._backoff(host) if host_failed else 0.0))
+
+    def slow_down(self, visit: Visit, reason: str, wait: float) -> None:
+        """429 or 503: the pause doubles. wait: seconds of Retry-After, 0 when it gave none."""
+        host = visit.host
+        host.pause = min(max(2 * host.pause, 2 * self._settings.delay_s, 1.0), 2 * MAX_WAIT_S)
+        with self.together():
+            self._count_error(host, reason)
+            pause = max(wait, host.pause)
+            if pause > MAX_WAIT_S:
+                self._leave(host, pause)
+            self._release(visit, pause)
+
+    def add(self, host: Host, found: Iterable[Found]) -> int:
+        """Make addresses known; gives how many were new. host: the open one that most of them belong to."""
+        new, listed = 0, False
+        budget = min(self._settings.pages_per_host + host.useful, self._settings.pages_per_host * BUDGET_GROWTH)
+        with self.together():
+            for one in found:
+                doc = _doc(one.url)
+                name = host_of(one.url)
+                if name != host.name:
+                    new += self._add_elsewhere(name, doc, one)
+                    continue
+                if one.kind is not Kind.PAGE or one.lastmod:
+                    listed = True
+                if doc in host.docs:
+                    if one.lastmod:
+                        self._relisted(host, doc, one.lastmod)
+                    continue
+                if len(host.docs) >= budget:
+                    self.counts["over budget"] += 1
+                    continue
+                if one.rank >= 10:
+                    form = shape(one.url)
+                    if host.shapes[form] >= MAX_SAME_SHAPE:
+                        self.counts["too many alike"] += 1
+                        continue
+                    host.shapes[form] += 1
+                host.docs.add(doc)
+                self._insert(host.id, doc, one)
+                new += 1
+            if listed:
+                host.queue.clear()  # what a list said may have changed what is due
+        return new
+
+    def forget(self, url_or_host: str) -> int:
+        """Remove an address or all those of a host; gives how many. archive.Forgotten keeps them out."""
+        with self.together():
+            if url := canonical(url_or_host):
+                return self._db.execute("delete from urls where doc = ?", (_doc(url),)).rowcount
+            return self._db.execute(
+                "delete from urls where host in (select id from hosts where name = ?)",
+                (host_of(f"http://{url_or_host}/"),),
+            ).rowcount
+
+    # --- the details ---------------------------------------------------------------------------------------------
+
+    def _insert(self, host_id: int, doc: int, one: Found) -> int:
+        return self._db.execute(
+            "insert or ignore into urls (host, doc, url, kind, rank, lastmod) values (?, ?, ?, ?, ?, ?)",
+            (host_id, doc, one.url, one.kind, one.rank, one.lastmod),
+        ).rowcount
+
+    def _add_elsewhere(self, name: str, doc: int, one: Found) -> int:
+        """An address of another host of the list, open or asleep."""
+        row = self._db.execute("select id, known, free_at from hosts where name = ?", (name,)).fetchone()
+        if row is None:
+            id = self._db.execute("insert into hosts (name) values (?)", (name,)).lastrowid or 0
+            known, free_at = 0, 0.0
+        else:
+            id, known, free_at = row
+        if known >= self._settings.pages_per_host or not self._insert(id, doc, one):
+            return 0
+        self._db.execute("update hosts set due = 0, known = known + 1 where id = ?", (id,))
+        if id in self._open:
+            self._open[id].docs.add(doc)
+        elif free_at <= self._clock() + MAX_WAIT_S:
+            heapq.heappush(self._heap, (free_at, id))
+        return 1
+
+    def _relisted(self, host: Host, doc: int, lastmod: float) -> None:
+        """A sitemap dates a known page: after our visit, it is due now; as last time, it can wait."""
+        patience = 0.0 if host.lies else 7 * DAY_S
+        self._db.execute(
+            """update urls set lastmod = ?1, due = case
+                 when ?1 > lastmod and ?1 > fetched and tries = 0 then min(due, 0)
+                 when ?1 = lastmod and fetched > ?1 and every > 0 and due <= ?2 then
+                     max(due, min(fetched + max(?3, 2 * every * 86400.0), fetched + ?4))
+                 else due end
+               where host = ?5 and doc = ?6 and fetched < ?2""",
+            (lastmod, self.started, patience, self._settings.revisit_max_days * DAY_S, host.id, doc),
+        )
+
+    def _every(self, visit: Visit, changed: bool) -> float:
+        """Days until the next visit: half as long when it changed, twice when not, lists always at the shortest."""
+        least, most = self._settings.revisit_min_days, self._settings.revisit_max_days
+        if visit.kind is not Kind.PAGE or not visit.fetched:
+            return least
+        return max(least, visit.every / 2) if changed else min(most, max(visit.every, least) * 2)
+
+    def _end(
+        self,
+        visit: Visit,
+        outcome: str,
+        gone: str = "",
+        *,
+        every: float,
+        misses: int = 0,
+        tries: int = 0,
+        archived: bool | None = None,
+        etag: str | None = None,
+        modified: str | None = None,
+        body_digest: bytes | None = None,
+        text_digest: bytes | None = None,
+        fetched: float | None = None,
+    ) -> None:
+        """Write what became of a visit. gone: why the page leaves the index, if it was there."""
+        self.counts[outcome if visit.kind is Kind.PAGE else "lists"] += 1
+        if gone:
+            self.counts[f"because {gone}"] += 1
+            if visit.archived:
+                self._gone(visit.url, gone)
+        if archived is None:
+            archived = visit.archived and not gone
+        # Never due again in the run that visited it, even if the clock went back; a little early on the night after,
+        # for no crawl starts at the same second as the last one.
+        span = every * DAY_S
+        due = max(self._clock(), self.started + 0.001) + span - min(span / 6, 14_400.0)
+        keep = body_digest is None  # no body: what was known of the last one stands
+        with self.together():
+            self._db.execute(
+                "update urls set due = ?, every = ?, misses = ?, tries = ?, archived = ?, fetched = ?, etag = ?, "
+                "modified = ?, body_digest = ?, text_digest = ? where host = ? and doc = ?",
+                (
+                    due,
+                    every,
+                    misses,
+                    tries,
+                    archived,
+                    visit.fetched if fetched is None else fetched,
+                    visit.etag if keep else etag,
+                    visit.modified if keep else modified,
+                    visit.body_digest if keep else body_digest,
+                    visit.text_digest if keep else text_digest,
+                    visit.host.id,
+                    visit.doc,
+                ),
+            )
+
+    def _answered(self, host: Host, seconds: float) -> None:
+        """The host is alive."""
+        host.failures, host.failing_since, host.pause = 0, 0.0, host.pause / 2 if host.pause > 1 else 0.0
+        self.counts["requests"] += 1
+        self._db.execute(
+            "update hosts set answers = answers + 1, answered_s = answered_s + ? where id = ?", (seconds, host.id)
+        )
+
+    def _failed_host(self, host: Host) -> None:
+        self.counts["requests"] += 1
+        host.failures += 1
+        if host.failures >= MAX_FAILURES:
+            self._leave(host)
+
+    def _backoff(self, host: Host) -> float:
+        """Seconds before a host that failed is asked again."""
+        return min(5 * self._settings.delay_s * 2.0 ** min(host.failures, 10), MAX_WAIT_S)
+
+    def _leave(self, host: Host, pause: float = 0.0) -> None:
+        """Leave a host for the night; after a month of such nights, its pages are gone."""
+        now = self._clock()
+        host.left = True
+        host.queue.clear()
+        host.failing_since = host.failing_since or now
+        self._db.execute(
+            "update hosts set free_at = ?, failing_since = ? where id = ?",
+            (now + max(NIGHT_S, pause), host.failing_since, host.id),
+        )
+        self.counts["hosts left"] += 1
+        if now - host.failing_since > VANISHED_S:
+            for (url,) in self._db.execute("select url from urls where host = ? and archived", (host.id,)).fetchall():
+                self.counts["gone"] += 1
+                self._gone(url, "vanished")
+            self._db.execute("update urls set archived = 0, etag = null, modified = null where host = ?", (host.id,))
+
+    def _release(self, visit: Visit, pause: float = 0.0) -> None:
+        """The request is over: its slot may be used again after the pause that politeness asks for."""
+        host = visit.host
+        self._in_flight -= 1
+        crawl_delay = host.rules.crawl_delay_s if host.rules else 0.0
+        wait = max(self._settings.delay_s, crawl_delay, pause)
+        if wait > MAX_WAIT_S and not host.left and pause > MAX_WAIT_S:
+            self._leave(host, pause)
+        slot = self._slots[host.slot]
+        slot.busy = False
+        slot.free_at = self._ticks() + min(wait, max(MAX_WAIT_S, crawl_delay))
+        now = self._clock()
+        if not host.left:
+            self._db.execute(
+                "update hosts set free_at = ?, leased_until = ?, pause = ? where id = ?",
+                (now + wait, now + LEASE_S, host.pause, host.id),
+            )
+        if host.left or not (host.rules is None or host.queue or self._refill(host)):
+            slot.hosts.remove(host)
+            self._close(host)
+        if slot.hosts:
+            heapq.heappush(self._waiting, (slot.free_at, host.slot))
+
+    def _count_error(self, host: Host, reason: str) -> None:
+        self.counts[f"error {reason}"] += 1
+        self._db.execute(
+            "insert into errors values (?, ?, ?, 1) on conflict do update set n = n + 1", (self.run, host.name, reason)
+        )
+
+    def _close(self, host: Host) -> None:
+        """Out of the window: give the lease back and say when something of it is due."""
+        self._open.pop(host.id, None)
+        if host.slot and (outside := self._slots[host.slot].outside):
+            heapq.heappush(self._heap, (0.0, outside.popleft()))
+        with self.together():
+            (due,) = self._db.execute("select min(due) from urls where host = ?", (host.id,)).fetchone()
+            self._db.execute(
+                "update hosts set due = ?, lease = '', leased_until = 0, pause = ?, failing_since = ?, known = ?, "
+                "useful = ?, lies = ? where id = ?",
+                (
+                    1e300 if due is None else due,
+                    host.pause,
+                    host.failing_since,
+                    len(host.docs),
+                    host.useful,
+                    host.lies,
+                    host.id,
+                ),
+            )
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """The file, in WAL mode. Raises SettingsError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+        db.execute("pragma journal_mode = wal")
+        # A killed process loses nothing; a power cut at most the last results, which are then fetched again.
+        db.execute("pragma synchronous = normal")
+        db.execute("pragma cache_size = -64000")
+    except (OSError, sqlite3.Error) as error:
+        raise SettingsError(f"{path}: {error}; correct ELUNUM_DATA or its permissions") from None
+    return db
+
+
+def _doc(url: str) -> int:
+    """The document id as SQLite stores whole numbers."""
+    number = int(document_id(url), 16)
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _is_alive(owner: str) -> bool:
+    """Whether the process that took a lease still runs. One that we are was another crawl of ours, now over."""
+    pid = owner.partition("-")[0]
+    if not pid.isdigit() or int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

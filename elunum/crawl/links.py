@@ -1,0 +1,151 @@
+"""What a page says to crawlers: where it links to, whether it wants to be indexed, and what its text amounts to."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from selectolax.lexbor import LexborHTMLParser
+
+MAX_HTML_BYTES = 1_000_000
+"""Links beyond are not looked for."""
+
+MAX_LINKS = 2_000
+"""Read on one page; more is a map of the machine, not of the site."""
+
+_MAX_HREF = 2_000
+_BLANK = re.compile(r"\s+")
+_WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+_FEEDS = frozenset({"application/rss+xml", "application/atom+xml"})
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_:-]{2,40})""", re.IGNORECASE)
+_DEEP = re.compile(rb"<[a-zA-Z]")
+MAX_TAGS = 60_000
+"""A page with more tags is stored and not parsed here: trees that deep or wide cost seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a page asks of crawlers, wherever it says so."""
+
+    noindex: bool = False
+    nofollow: bool = False
+    reserved: bool = False  # text and data mining is reserved (TDM Reservation Protocol, W3C community group, 2024)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What was read of an HTML page, addresses as written."""
+
+    orders: Orders
+    hrefs: tuple[str, ...]  # of followable links, each once, in the page's order
+    base: str  # of <base href>, "" when it has none
+    canonical: str  # of <link rel=canonical>, "" when it has none
+    feeds: tuple[str, ...]
+    text_digest: bytes  # 8 bytes: equal when title and visible text are
+
+
+def orders_of_headers(headers: Iterable[tuple[str, str]], agent: str) -> Orders:
+    """The orders of X-Robots-Tag and tdm-reservation; `googlebot: noindex` is for another agent."""
+    words: set[str] = set()
+    reserved = False
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == "x-robots-tag":
+            words |= _words_for(value, agent)
+        elif lowered == "tdm-reservation":
+            reserved = value.strip() == "1"
+    return Orders(bool(words & {"noindex", "none"}), bool(words & {"nofollow", "none"}), reserved)
+
+
+def _words_for(value: str, agent: str) -> set[str]:
+    """Directives of one X-Robots-Tag that concern us. `unavailable_after: date` is no agent's name."""
+    words: set[str] = set()
+    for_us = True
+    for part in value.lower().split(","):
+        before, colon, after = part.partition(":")
+        if colon and before.strip() not in (
+            "unavailable_after",
+            "max-snippet",
+            "max-image-preview",
+            "max-video-preview",
+        ):
+            for_us = before.strip() in (agent.lower(), "robots")
+            part = after
+        if for_us:
+            words.add(part.strip())
+    return words
+
+
+def together(first: Orders, second: Orders) -> Orders:
+    """The stricter of two."""
+    return Orders(first.noindex or second.noindex, first.nofollow or second.nofollow, first.reserved or second.reserved)
+
+
+def read(body: bytes, charset: str, agent: str) -> Links:
+    """The links and orders of an HTML page; never raises, whatever the bytes.
+
+    charset: of the Content-Type header, "" when it names none.
+    """
+    body = body[:MAX_HTML_BYTES]
+    if len(_DEEP.findall(body)) > MAX_TAGS:
+        return Links(Orders(), (), "", "", (), hashlib.sha256(body).digest()[:8])
+    tree = LexborHTMLParser(_decoded(body, charset))
+    noindex = nofollow = reserved = False
+    for meta in tree.css("meta[name]"):
+        name = (meta.attributes.get("name") or "").strip().lower()
+        content = (meta.attributes.get("content") or "").lower()
+        if name in ("robots", agent.lower()):
+            words = {word.strip() for word in content.split(",")}
+            noindex |= bool(words & {"noindex", "none"})
+            nofollow |= bool(words & {"nofollow", "none"})
+        elif name == "tdm-reservation":
+            reserved = content.strip() == "1"
+    base = canonical = ""
+    feeds: dict[str, None] = {}
+    for link in tree.css("link[href], base[href]"):
+        href = (link.attributes.get("href") or "").strip()
+        rel = (link.attributes.get("rel") or "").lower().split()
+        if link.tag == "base":
+            base = base or href
+        elif "canonical" in rel:
+            canonical = canonical or href
+        elif "alternate" in rel and (link.attributes.get("type") or "").strip().lower() in _FEEDS and len(feeds) < 3:
+            feeds[href] = None
+    hrefs: dict[str, None] = {}
+    if not nofollow:
+        for anchor in tree.css("a[href], area[href]"):
+            href = (anchor.attributes.get("href") or "").strip()
+            rel_words = (anchor.attributes.get("rel") or "").lower().split()
+            if not href or href[0] == "#" or len(href) > _MAX_HREF or "nofollow" in rel_words:
+                continue
+            hrefs[href.partition("#")[0]] = None
+            if len(hrefs) >= MAX_LINKS:
+                break
+    return Links(Orders(noindex, nofollow, reserved), tuple(hrefs), base, canonical, tuple(feeds), _text_digest(tree))
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    """The body as text. Links and orders are ASCII in nearly every page, so a wrong guess costs little."""
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        charset = "utf-16"
+    elif body[:3] == b"\xef\xbb\xbf":
+        charset = "utf-8-sig"
+    elif not charset and (found := _CHARSET.search(body[:2_048])):
+        charset = found.group(1).decode("ascii")
+    for candidate in (charset or "utf-8", "utf-8", "cp1252"):
+        try:
+            return body.decode(candidate, "strict" if candidate != "cp1252" else "replace")
+        except (LookupError, UnicodeError, ValueError):
+            continue
+    return body.decode("utf-8", "replace")
+
+
+def _text_digest(tree: LexborHTMLParser) -> bytes:
+    title = tree.css_first("title")
+    said = title.text() if title is not None else ""
+    tree.strip_tags(["script", "style", "noscript", "template"])
+    body = tree.body
+    said += "\n" + (body.text(separator=" ") if body is not None else "")
+    return hashlib.sha256(_BLANK.sub(" ", said).strip().encode("utf-8", "replace")).digest()[:8]

@@ -1,0 +1,430 @@
+"""Visit -> answer -> what is written. Beside fetch.py, the only module that knows Scrapy.
+
+Scrapy's engine asks our scheduler for requests and brings their answers to the spider; politeness, robots, redirects,
+retries and duplicates are the frontier's business, so every middleware of Scrapy is off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from scrapy import Request, Spider
+from scrapy.core.scheduler import BaseScheduler
+from scrapy.crawler import Crawler
+from scrapy.http import Response
+from twisted.python.failure import Failure
+
+from elunum.archive import ArchiveWriter, Forgotten
+from elunum.crawl import links, sitemaps
+from elunum.crawl.fetch import Answer, Fetcher, FetchFailed
+from elunum.crawl.frontier import Found, Frontier, Kind, Visit
+from elunum.crawl.robots import MAX_BYTES as MAX_ROBOTS_BYTES
+from elunum.crawl.scope import Scope, trap, twin_key
+from elunum.model import Page, Unchanged
+from elunum.settings import Settings
+from elunum.urls import canonical, host_of
+
+log = logging.getLogger("elunum.crawl")
+
+BEAT_S = 1.0
+PROGRESS_S = 30.0
+NETWORK_GONE = 60
+"""Hosts in a row that could not be reached, none between them, after which the fault is taken to be ours."""
+
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_KEPT = _HTML | {
+    "application/pdf",
+    "text/plain",
+    "application/vnd.oasis.opendocument.text",
+    "application/vnd.oasis.opendocument.spreadsheet",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_OF_UNKNOWN_TYPE = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/download"})
+_NETWORK = frozenset({"DNS", "no connection", "no such host"})
+
+
+class CrawlSpider(Spider):
+    """One run over a scope. Made by run.py, which gives it what it needs as arguments."""
+
+    name = "elunum"
+
+    def __init__(
+        self, *, settings: Settings, frontier: Frontier, archive: ArchiveWriter, scope: Scope, deadline: float | None
+    ) -> None:
+        super().__init__()
+        self.options, self.frontier, self.archive, self.scope = settings, frontier, archive, scope
+        self.deadline = deadline  # by time.monotonic
+        self.forgotten = Forgotten(settings.archive_dir)
+        self.fetcher = Fetcher(settings)
+        self.stopping = ""
+        self.abandoned = False
+        self.failure: BaseException | None = None
+        self.unreachable_in_a_row = 0
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    def request_for(self, visit: Visit) -> Request:
+        """Scrapy's request for a visit. Validators go along only when an unchanged page is worth knowing about."""
+        headers = {}
+        if visit.archived or visit.kind is not Kind.PAGE:
+            if visit.etag:
+                headers["If-None-Match"] = visit.etag
+            if visit.modified:
+                headers["If-Modified-Since"] = visit.modified
+        if not visit.alone:
+            headers["Connection"] = "close"  # the next request to this IP address is to another host
+        cut_at = {Kind.ROBOTS: MAX_ROBOTS_BYTES + 1, Kind.SITEMAP: self.options.crawl.max_page_bytes}.get(visit.kind)
+        return Request(
+            visit.url,
+            callback=self.answered,
+            errback=self.failed,
+            meta={
+                "verbatim_url": True,
+                "visit": visit,
+                "headers": headers,
+                "cut_at": cut_at,
+                "follow": visit.kind is Kind.ROBOTS,
+            },
+        )
+
+    # --- taking in -----------------------------------------------------------------------------------------------
+
+    def answered(self, response: Response) -> None:
+        """A server answered."""
+        visit, answer = response.meta["visit"], response.meta["answer"]
+        self.unreachable_in_a_row = 0
+        try:
+            with self.frontier.together():
+                self._take_in(visit, answer)
+        except Exception as error:
+            self._give_up(error)
+
+    def failed(self, failure: Failure) -> None:
+        """No answer, or none that may be used."""
+        visit = failure.request.meta["visit"]  # type: ignore[attr-defined]  # set by Scrapy
+        error = failure.value
+        assert error is not None
+        if self.abandoned:
+            return
+        if not isinstance(error, FetchFailed):
+            if not isinstance(error, asyncio.CancelledError):
+                self._give_up(error)
+            return
+        try:
+            with self.frontier.together():
+                if visit.kind is Kind.ROBOTS:
+                    self.frontier.robots(visit, 0, b"", 0.0)
+                elif error.reason == "too large":
+                    self.frontier.refused(visit, "too large", 0.0)
+                else:
+                    self.frontier.failed(visit, error.reason, host_failed=error.host)
+            self.network(error.reason)
+        except Exception as problem:
+            self._give_up(problem)
+
+    def abandon(self) -> None:
+        """Drop what is in flight: it stays due."""
+        self.abandoned = True
+        self._closing = asyncio.get_running_loop().create_task(self.fetcher.close())
+
+    def network(self, reason: str) -> None:
+        """Count what looks like our own network being gone, and stop when it surely is."""
+        if reason in _NETWORK:
+            self.unreachable_in_a_row += 1
+            if self.unreachable_in_a_row >= NETWORK_GONE:
+                self.stopping = "the network is gone"
+
+    def _give_up(self, error: BaseException) -> None:
+        """A full disk, or a fault of ours: nothing more is asked, run.py raises it."""
+        self.failure = self.failure or error
+        self.stopping = "stopped by an error"
+
+    def _take_in(self, visit: Visit, answer: Answer) -> None:
+        frontier, status = self.frontier, answer.status
+        if visit.kind is Kind.ROBOTS:
+            frontier.robots(visit, status, answer.body, answer.seconds)
+        elif status == 304:
+            if visit.kind is Kind.PAGE:
+                self.archive.write(Unchanged(visit.url, _now()))
+            frontier.unchanged(visit, answer.seconds)
+        elif status in (301, 302, 303, 307, 308):
+            self._redirected(visit, answer)
+        elif status in (404, 410):
+            frontier.missing(visit, status, answer.seconds)
+        elif status in (429, 503):
+            frontier.slow_down(visit, f"status {status}", _retry_after(answer))
+        elif status >= 500:
+            frontier.failed(visit, f"status {status}", host_failed=True)
+        elif status != 200:
+            frontier.refused(visit, f"status {status}", answer.seconds)
+        elif visit.kind is Kind.PAGE:
+            self._page(visit, answer)
+        else:
+            self._list(visit, answer)
+
+    def _page(self, visit: Visit, answer: Answer) -> None:
+        agent = self.options.crawl.agent_name
+        kind, charset = _content_type(answer)
+        if kind not in _KEPT and not (kind in _OF_UNKNOWN_TYPE and _looks_kept(answer.body)):
+            self.frontier.refused(visit, "not a text", answer.seconds, every=30.0)
+            return
+        body_digest = hashlib.sha256(answer.body).digest()[:8]
+        orders = links.orders_of_headers(answer.headers, agent)
+        text_digest = body_digest
+        if body_digest != visit.body_digest or not visit.archived:
+            if kind in _HTML or answer.body[:200].lstrip()[:1] == b"<":
+                found = links.read(answer.body, charset, agent)
+                orders = links.together(orders, found.orders)
+                text_digest = found.text_digest
+                if not orders.nofollow:
+                    self._follow(visit, found)
+                if found.canonical and (reason := self._canonical(visit, found)):
+                    self.frontier.refused(visit, reason, answer.seconds)
+                    return
+        elif visit.text_digest is not None:
+            text_digest = visit.text_digest
+        if orders.noindex or orders.reserved:
+            self.frontier.refused(visit, "noindex" if orders.noindex else "reserved", answer.seconds)
+            return
+        changed = not visit.archived or (body_digest != visit.body_digest and text_digest != visit.text_digest)
+        if changed:
+            self.archive.write(Page(visit.url, answer.status, answer.headers, answer.body, _now()))
+        else:
+            self.archive.write(Unchanged(visit.url, _now()))
+        self._keep(visit, answer, changed, body_digest, text_digest)
+
+    def _list(self, visit: Visit, answer: Answer) -> None:
+        """A sitemap or a feed."""
+        digest = hashlib.sha256(answer.body).digest()[:8]
+        if digest != visit.body_digest:
+            self.frontier.add(visit.host, self._listed(visit, sitemaps.read(answer.body)))
+        self._keep(visit, answer, digest != visit.body_digest, digest, digest)
+
+    def _keep(self, visit: Visit, answer: Answer, changed: bool, body_digest: bytes, text_digest: bytes) -> None:
+        self.frontier.kept(
+            visit,
+            changed=changed,
+            seconds=answer.seconds,
+            etag=_short(answer.header("etag")),
+            modified=_short(answer.header("last-modified")),
+            body_digest=body_digest,
+            text_digest=text_digest,
+        )
+
+    def _redirected(self, visit: Visit, answer: Answer) -> None:
+        """Where it leads becomes an address like any other; this one leaves the index."""
+        target = canonical(answer.header("location") or "", visit.url)
+        if target is None:
+            self.frontier.refused(visit, "redirect to nowhere", answer.seconds)
+        elif target.partition("://")[2] == visit.url.partition("://")[2]:
+            if target == visit.url or visit.tries >= 3:
+                self.frontier.refused(visit, "redirect loop", answer.seconds)
+            else:
+                self.frontier.moved(visit, target, answer.seconds)
+        elif self._wanted(target) is None:
+            self.frontier.refused(visit, "redirect out of scope", answer.seconds)
+        else:
+            # Sixty hops are far beyond any site and well before for ever.
+            rank = min(visit.rank + 1, 60) if visit.rank >= 10 else visit.rank
+            if rank < 60:
+                self.frontier.add(visit.host, [Found(target, visit.kind, rank)])
+            self.frontier.refused(visit, "redirect", answer.seconds)
+
+    def _canonical(self, visit: Visit, found: links.Links) -> str:
+        """Why a page leaves its place to the one it calls canonical; "" when it does not."""
+        target = canonical(found.canonical, visit.url)
+        if target is None or target.partition("://")[2] == visit.url.partition("://")[2]:
+            return ""
+        # Believed inside a site only, and never towards its home page: a template's usual mistake.
+        home = target.count("/") == 3 and target.endswith("/")
+        if home or twin_key(host_of(target)) != twin_key(visit.host.name) or self._wanted(target) is None:
+            return ""
+        self.frontier.add(visit.host, [Found(target, Kind.PAGE, visit.rank)])
+        return "canonical elsewhere"
+
+    def _follow(self, visit: Visit, found: links.Links) -> None:
+        base = canonical(found.base, visit.url) or visit.url if found.base else visit.url
+        rank = min(max(visit.rank + 1, 10), 60)
+        seen: list[Found] = []
+        for href in found.hrefs:
+            url = canonical(href, base)
+            if url is None or (url := self._wanted(self._same_site(url, visit))) is None:
+                continue
+            if reason := trap(url):
+                self.frontier.counts[f"not followed {reason}"] += 1
+                continue
+            seen.append(Found(url, Kind.PAGE, rank))
+        for href in found.feeds if visit.rank <= 10 else ():
+            url = canonical(href, base)
+            if url is not None and (url := self._wanted(self._same_site(url, visit))) is not None:
+                seen.append(Found(url, Kind.FEED))
+        self.frontier.add(visit.host, seen)
+
+    def _listed(self, visit: Visit, entries: Iterable[sitemaps.Entry]) -> Iterable[Found]:
+        for entry in entries:
+            url = canonical(entry.url, visit.url)
+            if url is None or (url := self._wanted(self._same_site(url, visit))) is None:
+                continue
+            if entry.kind == "sitemap":
+                if visit.rank < 3:
+                    yield Found(url, Kind.SITEMAP, visit.rank + 1)
+            else:
+                yield Found(url, Kind.PAGE, -1 if visit.kind is Kind.FEED else 0, entry.lastmod)
+
+    def _same_site(self, url: str, visit: Visit) -> str:
+        """The address as the page's own host spells it: www. and the bare name, http and https are one site."""
+        host, slash, path = url.partition("://")[2].partition("/")
+        if host == visit.host.name or twin_key(host) == twin_key(visit.host.name):
+            return f"{visit.url.partition('://')[0]}://{visit.host.name}{slash}{path}"
+        return url
+
+    def _wanted(self, url: str) -> str | None:
+        return url if url in self.scope and not self.forgotten.holds(url) else None
+
+
+class FrontierScheduler(BaseScheduler):
+    """The frontier behind Scrapy's interface: opens hosts as the window allows, hands out what may leave."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._beat = self._progress = time.monotonic()
+        self._progress_requests = 0
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> FrontierScheduler:
+        """Scrapy's constructor."""
+        return cls(crawler)
+
+    def open(self, spider: Spider) -> None:
+        """Scrapy's start."""
+        assert isinstance(spider, CrawlSpider)
+        self._spider = spider
+
+    def close(self, reason: str) -> None:
+        """Scrapy's end."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def has_pending_requests(self) -> bool:
+        """Whether the run goes on."""
+        return not self._stopping() and self._spider.frontier.wait_s() is not None
+
+    def enqueue_request(self, request: Request) -> bool:
+        """Nothing comes in this way: the spider tells the frontier."""
+        return False
+
+    def next_request(self) -> Request | None:
+        """The next request that may leave; when there is none, Scrapy is woken as soon as there may be."""
+        spider = self._spider
+        if self._stopping():
+            return None
+        try:
+            for host in spider.frontier.to_open():
+                if spider.options.crawl.connect_to:
+                    spider.frontier.place(host, host.name)
+                else:
+                    task = asyncio.get_running_loop().create_task(self._resolve(host))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+            visit = spider.frontier.next()
+            self._report()
+        except Exception as error:
+            spider._give_up(error)
+            return None
+        if visit is not None:
+            return spider.request_for(visit)
+        wait = spider.frontier.wait_s()
+        if wait is not None:
+            self._wake_in(wait)
+        return None
+
+    def _stopping(self) -> bool:
+        spider = self._spider
+        if spider.deadline is not None and time.monotonic() > spider.deadline:
+            spider.stopping = spider.stopping or "out of time"
+        return bool(spider.stopping)
+
+    async def _resolve(self, host: Any) -> None:
+        """Find the address of an opened host, then give it its slot."""
+        spider = self._spider
+        try:
+            try:
+                name = urlsplit(f"//{host.name}").hostname or ""
+                spider.frontier.place(host, await spider.fetcher.addresses.address(name))
+            except FetchFailed as failed:
+                spider.frontier.unreachable(host, failed.reason)
+                spider.network(failed.reason)
+        except Exception as error:
+            spider._give_up(error)
+        self._wake_in(0.0)
+
+    def _wake_in(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        at = loop.time() + min(max(seconds, 0.001), BEAT_S)
+        if self._timer is not None:
+            if not self._timer.cancelled() and loop.time() < self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        slot = self._crawler.engine._slot  # Scrapy's own heartbeat is 5 s, and it offers no public alarm clock
+        if slot is not None:
+            slot.nextcall.schedule()
+
+    def _report(self) -> None:
+        now, frontier = time.monotonic(), self._spider.frontier
+        if now - self._beat >= BEAT_S:
+            self._beat = now
+            frontier.beat()
+        if now - self._progress >= PROGRESS_S:
+            done = frontier.counts["requests"]
+            rate = (done - self._progress_requests) / (now - self._progress)
+            self._progress, self._progress_requests = now, done
+            log.info(
+                "progress",
+                extra={"requests": done, "per_s": round(rate, 1), "hosts_left": frontier.hosts_left()},
+            )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _short(value: str | None) -> str | None:
+    """A validator to send back; one that long is no validator."""
+    return value if value and len(value) <= 500 else None
+
+
+def _content_type(answer: Answer) -> tuple[str, str]:
+    """(media type, charset), both in lower case, "" when not given."""
+    kind, _, rest = (answer.header("content-type") or "").lower().partition(";")
+    charset = rest.partition("charset=")[2].partition(";")[0].strip(" \"'")
+    return kind.strip(), charset
+
+
+def _looks_kept(body: bytes) -> bool:
+    """Whether an untyped body is a page, a PDF or an office text."""
+    start = body[:512].lstrip()
+    return start[:5] == b"%PDF-" or start[:4] == b"PK\x03\x04" or start[:1] == b"<"
+
+
+def _retry_after(answer: Answer) -> float:
+    """Seconds of a Retry-After, in either of its forms (RFC 9110, section 10.2.3)."""
+    value = (answer.header("retry-after") or "").strip()
+    if value.isdigit():
+        return float(min(int(value), 10 * 86_400))
+    return max(sitemaps.when(value) - time.time(), 0.0) if value else 0.0
