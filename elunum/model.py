@@ -165,6 +165,7 @@ class Document:
     places: tuple[str, ...] = ()  # territories the text is about: "commune:68278", "epci:200066009", "region:44"
     links: tuple[Link, ...] = ()
     anchors: tuple[str, ...] = ()  # texts of the links of other pages that lead here, most frequent first
+    canonical: str = ""  # the address that the page gives as its own, when it is another
     breadcrumb: tuple[str, ...] = ()  # where the page says it stands in its site, from the top
     enjeux: tuple[Tag, ...] = ()
     copy_of: DocumentId | None = None  # the document shown in its place

@@ -105,15 +105,20 @@ class Documents:
 
     # --- writing -------------------------------------------------------------------------------------------------
 
-    def put(self, document: Document, versions: Versions = Versions()) -> bool:
+    def put(self, document: Document, versions: Versions | None = None) -> bool:
         """Add or replace a document; True when something a reader could notice changed (then it has a new revision).
 
+        versions: what made it; None when that has not changed.
         `fetched_at` alone does not count: nine pages in ten are seen again every night without having changed.
         """
         seen = document.fetched_at.isoformat() if document.fetched_at else ""
         body = zlib.compress(_encoder.encode(replace(document, fetched_at=None)))
+        row = self.db.execute(
+            "select body, extractor, places, tagger, referentiel from documents where id = ?", (document.id,)
+        ).fetchone()
+        if versions is None:
+            versions = Versions(*row[1:]) if row else Versions()
         made_by = (versions.extractor, versions.places, versions.tagger, versions.referentiel)
-        row = self.db.execute("select body from documents where id = ?", (document.id,)).fetchone()
         if row is not None and row[0] == body:
             self.db.execute(
                 "update documents set seen = ?, extractor = ?, places = ?, tagger = ?, referentiel = ? where id = ?",

@@ -93,6 +93,8 @@ def _html(page: Page, settings: ExtractSettings) -> Document | Skipped:
     title = _title(root, meta)
     when = date_of(page, root, meta)
     declared = (root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or "")[:20]
+    own = _canonical(root, base)
+    breadcrumb = _breadcrumb(root)
     _prune(root)
     lines, region = _main_text(root)
     headings = tuple(dict.fromkeys(filter(None, (_words(h)[:200] for h in region.iter("h1", "h2", "h3")))))[:100]
@@ -114,6 +116,8 @@ def _html(page: Page, settings: ExtractSettings) -> Document | Skipped:
         type="html",
         size=len(page.body),
         links=links,
+        canonical=own if own and document_id(own) != document_id(page.url) else "",
+        breadcrumb=breadcrumb,
         fingerprint=fingerprint(body),
     )
 
@@ -203,6 +207,29 @@ def _base(root: HtmlElement, url: str) -> str:
             return canonical(href, url) or url
     return url
 
+
+def _canonical(root: HtmlElement, base: str) -> str:
+    for element in root.iter("link"):
+        if "canonical" in (element.get("rel") or "").lower().split():
+            return canonical(element.get("href") or "", base) or ""
+    return ""
+
+
+_TRAIL = re.compile(r"breadcrumb|ariane|chemin-de-fer", re.I)
+
+
+def _breadcrumb(root: HtmlElement) -> tuple[str, ...]:
+    """« Accueil > Cadre de vie > Déchets » as the page shows it, without its first step home; at most eight."""
+    for element in root.iter("nav", "div", "ul", "ol", "p"):
+        said = f"{element.get('class') or ''} {element.get('id') or ''} {element.get('aria-label') or ''}"
+        if said.strip() and _TRAIL.search(said[:300]):
+            steps = [_words(a)[:100] for a in element.iter("a", "li") if a.tag == "a" or a.find(".//a") is None]
+            kept = [step for step in dict.fromkeys(steps) if step and step.casefold() not in _HOME]
+            return tuple(kept[:8])
+    return ()
+
+
+_HOME = {"accueil", "home", ">", "/", "»", "vous êtes ici", "vous êtes ici :", "voir le fil d'ariane"}
 
 _SEPARATOR = re.compile(r"\s+[|·•–—:»>-]\s+|\s*\|\s*|\s+::\s+")
 

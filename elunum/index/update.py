@@ -32,6 +32,7 @@ from elunum import archive, geo
 from elunum.index import extract as extraction
 from elunum.index import places
 from elunum.index.documents import Documents, Versions
+from elunum.index.duplicates import Duplicates, Sketch, sketch
 from elunum.index.extract import extract, fingerprint
 from elunum.index.language import language_of
 from elunum.index.tags import Correction, Tagger, load_referentiel, tagger_of
@@ -87,7 +88,10 @@ def update(
 
     full: read the whole archive again, as if for the first time. stop: asked between batches.
     """
-    with Documents(settings.documents_path) as documents, Workers(_work, settings.extract, _warm) as workers:
+    with (
+        Documents(settings.documents_path) as documents,
+        Workers(_work, settings.extract, preload="elunum.index.ready") as workers,
+    ):
         run = _Run(settings, sources, documents, workers, stop or (lambda: False))
         if full:
             run.start_over()
@@ -115,7 +119,15 @@ class _Finish:
 
 
 _Job = _Extract | _Finish
-_Answer = Document | Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    document: Document
+    sketch: Sketch
+
+
+_Answer = Document | _Finished | Skipped
 
 
 def _work(job: _Job) -> _Answer:
@@ -124,27 +136,24 @@ def _work(job: _Job) -> _Answer:
     document = job.document
     if job.repeated is not None:
         document = _without(document, job.repeated)
+        if not document.text:
+            return Skipped("nothing of its own")
     if job.places:
-        document = replace(document, places=_places().of(document))
+        document = replace(document, places=places_finder().of(document))
     if job.tags:
-        document = replace(document, enjeux=_tagger(job.corrections).tags(document))
-    return document
-
-
-def _warm() -> None:
-    """Load everything the work needs, so that the first page does not pay for it."""
-    _places()
-    _tagger(())
-    language_of("Bonjour à toutes et à tous. " * 10)
+        document = replace(document, enjeux=tagger_with(job.corrections).tags(document))
+    return _Finished(document, sketch(document))
 
 
 @cache
-def _places() -> places.Places:
+def places_finder() -> places.Places:
+    """One for the whole process."""
     return places.Places(geo.load())
 
 
 @cache
-def _tagger(corrections: tuple[Correction, ...]) -> Tagger:
+def tagger_with(corrections: tuple[Correction, ...]) -> Tagger:
+    """One for the whole process, unless the operator's corrections change."""
     return Tagger(load_referentiel(), corrections)
 
 
@@ -189,6 +198,7 @@ class _Run:
         )
         self.db = documents.db
         self.db.executescript(_SCHEMA)
+        self.duplicates = Duplicates(documents)
         self.counts: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         tagger = tagger_of(settings)
@@ -196,7 +206,6 @@ class _Run:
         self.versions = Versions(extraction.VERSION, places.VERSION, tagger.version, tagger.referentiel.version)
 
     def report(self, complete: bool) -> UpdateReport:
-        (copies,) = self.db.execute("select count(*) from pages where 0").fetchone()
         return UpdateReport(
             read=self.counts["read"],
             extracted=self.counts["extracted"],
@@ -205,7 +214,7 @@ class _Run:
             skipped=dict(self.skipped),
             changed=self.counts["changed"],
             documents=len(self.documents),
-            copies=copies,
+            copies=self.duplicates.copies(),
             complete=complete,
         )
 
@@ -261,6 +270,7 @@ class _Run:
         with self.documents.transaction():
             for job, answer in answers:
                 assert isinstance(job, _Extract)
+                assert not isinstance(answer, _Finished)
                 self._keep(job, answer)
             for id, (stamp, record) in newest.items():
                 if isinstance(record, Gone):
@@ -275,7 +285,7 @@ class _Run:
         row = self.db.execute("select stamp from pages where id = ?", (id,)).fetchone()
         return str(row[0]) if row else ""
 
-    def _keep(self, job: _Extract, answer: _Answer) -> None:
+    def _keep(self, job: _Extract, answer: Document | Skipped) -> None:
         """What was read of one page."""
         id, host = document_id(job.page.url), host_of(job.page.url)
         if isinstance(answer, Skipped):
@@ -300,7 +310,7 @@ class _Run:
     def _drop(self, id: DocumentId, host: str, stamp: str | None, reason: str = "") -> None:
         """No document comes from this page. stamp: of the record that says so, remembered against older ones."""
         self._link(id, self._page(id), None)
-        self.documents.remove(id)
+        self._hide(id)
         if stamp is None:
             self.db.execute("delete from pages where id = ?", (id,))
         else:
@@ -413,16 +423,34 @@ class _Run:
         with self.documents.transaction():
             for job, answer in done:
                 assert isinstance(job, _Finish)
-                if isinstance(answer, Skipped):
-                    # It could be read but not finished: shown without places and tags rather than lost.
+                id = job.document.id
+                self.db.execute("update pages set due = 0 where id = ?", (id,))
+                if isinstance(answer, _Finished):
+                    self._show(answer)
+                elif isinstance(answer, Skipped):
                     self.skipped[answer.reason] += 1
-                    answer = job.document
-                self.counts["changed"] += self.documents.put(answer, self.versions)
-                self.db.execute("update pages set due = 0 where id = ?", (answer.id,))
+                    self._hide(id)
+
+    def _show(self, finished: _Finished) -> None:
+        document = finished.document
+        before = self.documents.get(document.id)
+        if before is not None:
+            # Until its group is looked at again, below.
+            document = replace(document, copy_of=before.copy_of, copies=before.copies)
+        self.counts["changed"] += self.documents.put(document, self.versions)
+        self.duplicates.record(document.id, finished.sketch)
+
+    def _hide(self, id: DocumentId) -> None:
+        self.documents.remove(id)
+        self.duplicates.drop(id)
 
     # 3. --- duplicates
 
     def find_duplicates(self) -> bool:
+        while (changed := self.duplicates.settle(BATCH)) is not None:
+            self.counts["changed"] += changed
+            if self.stop():
+                return False
         return True
 
 

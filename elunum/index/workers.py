@@ -7,6 +7,7 @@ is cheap and never inherits the locks or the database connections of this proces
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import resource
@@ -49,18 +50,16 @@ class _Worker(Generic[Job]):
 class Workers(Generic[Job, Answer]):
     """A pool that runs `task` (a function of a module) on jobs, in processes within `settings`. A context manager.
 
-    warm: loads what the task needs, once per process, before its first job's time starts to count.
+    preload: a module whose import loads what the task needs, so that processes start ready.
     """
 
-    def __init__(
-        self, task: Callable[[Job], Answer], settings: ExtractSettings, warm: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, task: Callable[[Job], Answer], settings: ExtractSettings, preload: str = "") -> None:
         self._task = task
-        self._warm = warm
+        self._preload = preload or task.__module__
         self._settings = settings
         self._size = settings.workers or os.cpu_count() or 1
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([task.__module__])
+        self._context.set_forkserver_preload([self._preload])
         self._pool: list[_Worker[Job]] = []
 
     def __enter__(self) -> Workers[Job, Answer]:
@@ -129,7 +128,7 @@ class Workers(Generic[Job, Answer]):
     def _start(self) -> _Worker[Job]:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(self._task, self._warm, theirs, self._settings), daemon=True
+            target=_serve, args=(self._task, self._preload, theirs, self._settings), daemon=True
         )
         process.start()
         theirs.close()
@@ -145,13 +144,10 @@ def _end(worker: _Worker[Job]) -> None:
     worker.process.close()
 
 
-def _serve(
-    task: Callable[[Job], Answer], warm: Callable[[], None] | None, pipe: Connection, settings: ExtractSettings
-) -> None:
+def _serve(task: Callable[[Job], Answer], preload: str, pipe: Connection, settings: ExtractSettings) -> None:
     """The life of a process: answer jobs until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends us
-    if warm is not None:
-        warm()
+    importlib.import_module(preload)  # nothing to do when the server has
     _limit_memory(settings.memory_mb)
     pipe.send(_READY)
     while True:
