@@ -32,7 +32,7 @@ def pdf(title: str, source: str, banner: str) -> bytes:
         )
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(text), text))
     objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>")
-    objects.append(b"<< /Title (%s) >>" % _escaped(title))
+    objects.append(b"<< /Title <FEFF%s> >>" % title.encode("utf-16-be").hex().encode())
     out = io.BytesIO(b"%PDF-1.4\n")
     out.seek(0, io.SEEK_END)
     offsets = []

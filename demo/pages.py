@@ -20,6 +20,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from string import Template
 from urllib.parse import quote, urljoin, urlsplit
+from urllib.robotparser import RobotFileParser
 
 from demo.files import docx, odt, pdf
 
@@ -114,6 +115,7 @@ class Web:
     """Every host of a folder laid out as demo/web/, ready to answer. Raises DemoError when a file is wrong."""
 
     def __init__(self, folder: Path = WEB) -> None:
+        folder = folder.resolve()
         self.sites = {path.parent.name: _read_site(path) for path in sorted(folder.glob("*/site.toml"))}
         self.pages: dict[Path, Page] = {}
         self._answers: dict[str, dict[str, Answer]] = {}
@@ -149,6 +151,18 @@ class Web:
 
     def pages_of(self, host: str) -> list[Page]:
         return [page for page in self.pages.values() if page.host == host]
+
+    def refused(self, agent: str = "Elunum") -> list[Page]:
+        """The pages that must never reach an index: robots.txt forbids them to `agent`, or they say noindex."""
+        out = []
+        for host, site in self.sites.items():
+            rules = RobotFileParser()
+            rules.parse(site.robots.splitlines())
+            for page in self.pages_of(host):
+                said = page.head.get("robots", "") + page.head.get("x-robots", "")
+                if "noindex" in said or not rules.can_fetch(agent, page.url):
+                    out.append(page)
+        return out
 
     def _twin(self, host: str, target: str) -> Answer:
         for site in self.sites.values():
@@ -239,7 +253,7 @@ class Web:
                 other = next(p for p in file.parents if p.name == site.host).parent / name[2:]
             else:
                 other = folder / name
-            page = self.pages.get(other.resolve()) or self.pages.get(other)
+            page = self.pages.get(other.resolve())
             if page is None:
                 raise DemoError(f"{file}: there is no page {name}; correct the link")
             name = page.path if page.host == site.host else page.url

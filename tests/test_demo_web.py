@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import gzip
 import http.client
+import io
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
+import pypdfium2
 import pytest
+from lxml import etree
 from lxml import html as lxml_html
 
 from demo.pages import WEB, DemoError, Web, to_html
@@ -57,13 +61,13 @@ def test_every_page_answers_and_says_twice_that_it_is_an_example(web: DemoWeb) -
             assert text.count("rien ici n’est une information officielle") >= 2, page.url
 
 
-def test_every_host_is_a_source_and_every_source_is_a_host_of_the_reserved_domain() -> None:
+def test_every_host_is_a_source_and_every_source_is_a_host_of_the_reserved_domain(web: DemoWeb) -> None:
     hosts = {urlsplit(row["url"]).netloc for row in SOURCES}
-    assert hosts == set(Web().sites)
+    assert hosts == set(web.web.sites)
     assert all(host.endswith(".example") for host in hosts)  # RFC 2606: no such site can exist
     assert [row["url"] for row in SOURCES] == sorted({row["url"] for row in SOURCES})
     names = {urlsplit(row["url"]).netloc: row["name"] for row in SOURCES if urlsplit(row["url"]).path == "/"}
-    assert names == {host: Web().sites[host].name for host in names}
+    assert names == {host: web.web.sites[host].name for host in names}
 
 
 def test_links_between_pages_lead_somewhere(web: DemoWeb) -> None:
@@ -137,16 +141,86 @@ def test_requests_are_counted_by_host_path_and_status(web: DemoWeb) -> None:
 
 
 def test_a_changed_page_is_served_after_a_reload(tmp_path: Path) -> None:
-    shutil.copytree(WEB, tmp_path / "web")
-    page = tmp_path / "web" / "www.ungersheim.example" / "cantine-bio.md"
-    with DemoWeb(folder=tmp_path / "web") as web:
-        url = "http://www.ungersheim.example/cantine-bio.php"
+    shutil.copytree(WEB / "www.faux-la-montagne.example", tmp_path / "www.faux-la-montagne.example")
+    page = tmp_path / "www.faux-la-montagne.example" / "eau-potable.md"
+    with DemoWeb(folder=tmp_path) as web:
+        url = "http://www.faux-la-montagne.example/eau-potable.html"
         before = get(web, url).headers["ETag"]
         page.write_text(page.read_text(encoding="utf-8") + "\nUne phrase de plus.\n", encoding="utf-8")
         web.reload()
         after = get(web, url)
         assert b"Une phrase de plus." in after.body
         assert after.headers["ETag"] != before
+
+
+def test_what_no_index_may_hold_is_known(web: DemoWeb) -> None:
+    refused = {page.path for page in web.web.refused()}
+    assert {"/interne/notes-de-service.html", "/brouillon-agenda/", "/documents/projet-de-liste.pdf"} <= refused
+    hosts = {page.host for page in web.web.refused()}
+    assert "www.refus.example" in hosts
+    assert "www.ayen.example" not in hosts
+    assert not [page for page in web.web.refused("AutreRobot") if page.host == "www.refus.example"]
+
+
+def test_pdf_odt_and_docx_are_read_by_the_libraries_that_read_them_in_the_wild(web: DemoWeb) -> None:
+    found = set()
+    for page in web.web.pages.values():
+        kind = page.head.get("as", "")
+        if not kind:
+            continue
+        found.add(kind)
+        body = get(web, page.url).body
+        if kind == "pdf":
+            document = pypdfium2.PdfDocument(body)
+            texts = [sheet.get_textpage().get_text_range() for sheet in document]
+            assert document.get_metadata_dict()["Title"] == page.title
+            document.close()
+        else:
+            names = {"odt": ("content.xml", "p"), "docx": ("word/document.xml", "t")}
+            part, tag = names[kind]
+            with zipfile.ZipFile(io.BytesIO(body)) as archive:
+                assert archive.testzip() is None
+                root = etree.fromstring(archive.read(part))
+            texts = [" ".join(str(node.text) for node in root.iter("{*}" + tag))]
+        for text in texts:
+            assert text.count("rien ici n’est une information officielle") == 2
+        first, last = page.source.split()[:3], page.source.split()[-3:]
+        whole = " ".join(" ".join(texts).split())
+        assert " ".join(first) in whole
+        assert " ".join(last) in whole
+    assert found == {"pdf", "odt", "docx"}
+
+
+def test_the_calendar_has_no_end(web: DemoWeb) -> None:
+    url = "http://www.frontignan.example/agenda/2026/11"
+    for _ in range(30):
+        links = lxml_html.fromstring(get(web, url).body).xpath("//a[contains(., 'suivant')]/@href")
+        url = urljoin(url, str(links[0]))
+    assert url == "http://www.frontignan.example/agenda/2029/05"
+
+
+def test_print_views_and_canonical_pairs_name_the_page_they_repeat(web: DemoWeb) -> None:
+    for url, original in [
+        ("http://www.agen.example/france-services.html?print=1", "http://www.agen.example/france-services.html"),
+        (
+            "http://www.albi.example/musee-etudiants-community-managers",
+            "http://www.albi.example/musee-etudiants-animateurs",
+        ),
+    ]:
+        assert lxml_html.fromstring(get(web, url).body).xpath("//link[@rel='canonical']/@href") == [original]
+
+
+def test_removed_and_missing_pages_say_so(web: DemoWeb) -> None:
+    assert get(web, "http://www.bron.example/fete-du-fort-2016/").status == 410
+    assert get(web, "http://www.bron.example/page-disparue").status == 404
+
+
+def test_a_gzipped_sitemap_stands_behind_an_index(web: DemoWeb) -> None:
+    index = get(web, "http://www.dijon.example/sitemap_index.xml").body
+    found = re.search(rb"<loc>(.*?)</loc>", index)
+    assert found is not None
+    listed = gzip.decompress(get(web, found[1].decode()).body).decode()
+    assert {page.url for page in web.web.pages_of("www.dijon.example")} == set(re.findall("<loc>(.*?)</loc>", listed))
 
 
 def test_a_mistake_in_a_page_stops_the_start_and_names_the_file(tmp_path: Path) -> None:
