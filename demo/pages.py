@@ -180,7 +180,8 @@ class Web:
                 separator = "&" if "?" in page.path else "?"
                 yield f"{page.path}{separator}print=1", self._page_answer(site, page, "impression")
         for file in sorted(folder.rglob("*.html")):  # written by hand, served as they are
-            yield "/" + file.relative_to(folder).as_posix(), Answer(200, file.read_bytes(), _html(site))
+            body = _with_notice(file.read_text(encoding=site.encoding)).encode(site.encoding, "xmlcharrefreplace")
+            yield "/" + file.relative_to(folder).as_posix(), Answer(200, body, _html(site))
         if site.robots:
             sitemap = {"plain": "/sitemap.xml", "index": "/sitemap_index.xml"}.get(site.sitemap)
             text = site.robots + (f"\nSitemap: http://{site.host}{sitemap}\n" if sitemap else "")
@@ -401,7 +402,14 @@ def _head(site: Site, page: Page, canonical: str) -> str:
 
 def _fill(style: str, site: Site, **values: str) -> str:
     template = Template((HERE / "styles" / f"{style}.html").read_text(encoding="utf-8"))
-    return template.substitute(values, site=html.escape(site.name), banner=BANNER, charset=site.encoding)
+    return _with_notice(template.substitute(values, site=html.escape(site.name), charset=site.encoding))
+
+
+def _with_notice(page: str) -> str:
+    """The page saying, first and last, that it is an example, whatever its style."""
+    notice = f'<aside style="background:#ffe9a8;padding:.5rem">{BANNER}</aside>'
+    page = re.sub("(<body[^>]*>)", lambda found: f"{found[1]}\n{notice}", page, count=1, flags=re.IGNORECASE)
+    return re.sub("(</body>)", lambda found: f"{notice}\n{found[1]}", page, count=1, flags=re.IGNORECASE)
 
 
 def _html(site: Site) -> tuple[tuple[str, str], ...]:
