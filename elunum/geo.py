@@ -26,6 +26,11 @@ _GROUPING = re.compile(
     r"^(?:communaute (?:de communes|d agglomeration|urbaine)|cc|ca|cu|metropole|eurometropole)"
     r"(?: (?:des?|du|d|la|le|l|les))* "
 )
+_PLAIN = str.maketrans(
+    {c: " " for c in map(chr, range(128)) if not c.isalnum()}
+    | dict(zip("àâäáãåçéèêëíìîïñóòôöõúùûüýÿ", "aaaaaaceeeeiiiinooooouuuuyy", strict=True))
+    | {"œ": "oe", "æ": "ae", "’": " "}
+)
 _SHORT = {"st": "saint", "ste": "sainte", "sts": "saints", "stes": "saintes"}
 
 
@@ -34,7 +39,10 @@ def name_key(name: str) -> str:
 
     `name_key("St-Étienne-de-l’Olm") == "saint etienne de l olm"`.
     """
-    return " ".join(_SHORT.get(word, word) for word in _NOT_WORD.sub(" ", fold(name)).split())
+    # The letters of French take one pass; whatever else comes pays for the full folding and gets the same answer.
+    plain = name.lower().translate(_PLAIN)
+    words = (plain if plain.isascii() else _NOT_WORD.sub(" ", fold(name))).split()
+    return " ".join([_SHORT.get(word, word) for word in words])
 
 
 class _Table:
@@ -184,51 +192,54 @@ class Geo:
         for names, table in ((self._sorted_names, self._names), (self._sorted_bare_names, self._bare_names)):
             for name in names[bisect_left(names, key) : bisect_right(names, key + "\uffff")]:
                 found.update(dict.fromkeys(table[name]))
-        best = sorted(found, key=lambda who: (-self._population[who], who))[: max(limit, 0)]
+        best = sorted(found, key=self._most_populated)[: max(limit, 0)]
         return self._existing(best, None)
 
     def by_postal_code(self, code: str) -> tuple[Territory, ...]:
         """The communes that this postal code serves, most populated first."""
         found = [("commune", c) for c in self._by_postal_code.get(code, ())]
-        return self._existing(sorted(found, key=lambda who: (-self._population[who], who)), None)
+        return self._existing(sorted(found, key=self._most_populated), None)
 
     def former(self, name: str) -> tuple[Territory, ...]:
         """The communes of today whose land holds a former commune (since 1943) of this name."""
         return self._existing([("commune", code) for code in self._former.get(name_key(name), ())], None)
 
+    def former_names(self) -> list[tuple[str, str]]:
+        """(name, INSEE code of today) of every commune that was merged or renamed since 1943."""
+        return [(name, new) for name, _, new in self._former_rows]
+
     def _existing(self, found: Sequence[tuple[str, str]], kind: str | None) -> tuple[Territory, ...]:
         return tuple(t for k, c in found if (kind is None or k == kind) and (t := self.territory(k, c)) is not None)
 
     @functools.cached_property
-    def _population(self) -> dict[tuple[str, str], int]:
-        return {
-            (kind, code): int(population)
-            for kind, table in self._tables.items()
-            for code, population in zip(table.index, table.column("population"), strict=True)
-        }
-
-    @functools.cached_property
     def _names(self) -> dict[str, tuple[tuple[str, str], ...]]:
-        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        found: dict[str, tuple[tuple[str, str], ...]] = {}
+        shared = set()
         for kind, table in self._tables.items():
             for code, name in zip(table.index, table.column("name"), strict=True):
-                found[name_key(name)].append((kind, code))
-        return self._by_population(found)
+                key = name_key(name)
+                if key in found:
+                    shared.add(key)
+                    found[key] += ((kind, code),)
+                else:
+                    found[key] = ((kind, code),)
+        for key in shared:
+            found[key] = tuple(sorted(found[key], key=self._most_populated))
+        return found
 
     @functools.cached_property
     def _bare_names(self) -> dict[str, tuple[tuple[str, str], ...]]:
         """The same without article nor grouping word."""
-        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        found: dict[str, tuple[tuple[str, str], ...]] = {}
         for key, who in self._names.items():
-            found[_bare(key)] += who
-        return self._by_population(found)
+            bare = _bare(key)
+            found[bare] = tuple(sorted(found[bare] + who, key=self._most_populated)) if bare in found else who
+        return found
 
-    def _by_population(self, found: Mapping[str, list[tuple[str, str]]]) -> dict[str, tuple[tuple[str, str], ...]]:
-        population = self._population
-        return {
-            key: tuple(sorted(who, key=lambda w: (-population[w], w)) if len(who) > 1 else who)
-            for key, who in found.items()
-        }
+    def _most_populated(self, who: tuple[str, str]) -> tuple[int, tuple[str, str]]:
+        kind, code = who
+        table = self._tables[kind]
+        return (-int(table.row(table.index[code])["population"]), who)
 
     @functools.cached_property
     def _sorted_names(self) -> list[str]:

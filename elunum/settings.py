@@ -62,6 +62,28 @@ class ArchiveSettings(_Section):
     file_bytes: int = Field(200_000_000, ge=10_000, description="A WARC file is closed at this size, bytes")
 
 
+class OfficialSettings(_Section):
+    """Official lists of sites, for `elunum sources update`."""
+
+    lists: tuple[str, ...] = Field(
+        (
+            # DINUM, Licence Ouverte 2.0: addresses of public bodies that answer.
+            "https://gitlab.adullact.net/dinum/noms-de-domaine-organismes-secteur-public/-/raw/master/urls.txt",
+            # DILA, Licence Ouverte 2.0: the national directory. Only these columns: the others hold people.
+            "https://api-lannuaire.service-public.gouv.fr/api/explore/v2.1/catalog/datasets/"
+            "api-lannuaire-administration/exports/json?select=nom,pivot,site_internet,code_insee_commune",
+        ),
+        description="Addresses of the lists, in https; in the environment, separated by spaces",
+    )
+    max_bytes: int = Field(300_000_000, ge=1000, description="A list is refused beyond this size, bytes")
+    timeout_s: float = Field(300.0, gt=0, description="A list must have arrived within, seconds")
+
+    @field_validator("lists", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+
 class ExtractSettings(_Section):
     """Bytes to documents."""
 
@@ -106,6 +128,7 @@ class Settings(_Section):
     data: Path = Field(Path("var"), description="Folder of everything Elunum writes")
     sources: Path = Field(CHECKOUT / "sources.csv", description="The list of trusted sources")
     crawl: CrawlSettings = CrawlSettings()
+    official: OfficialSettings = OfficialSettings()
     archive: ArchiveSettings = ArchiveSettings()
     extract: ExtractSettings = ExtractSettings()
     index: IndexSettings = IndexSettings()

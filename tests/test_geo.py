@@ -1,6 +1,7 @@
 """The geography: exact codes, explicit ambiguity, and who is comparable to whom."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from elunum import geo
 from elunum.model import Source, Territory
+from elunum.text import fold
 
 GEO = geo.load()
 
@@ -168,6 +170,13 @@ def test_any_text_is_a_safe_name(text: str) -> None:
     for t in GEO.named(text):
         assert t.kind in ("commune", "epci", "departement", "region")
     assert len(GEO.starting_with(text, 5)) <= 5
+
+
+@given(st.text(alphabet=st.sampled_from("aAéÉœŒæÿŸÀçñ-'’_ .İK1stSTße\u0301"), max_size=20))
+def test_the_short_way_to_a_name_gives_what_folding_gives(text: str) -> None:
+    words = re.sub(r"[\W_]+", " ", fold(text)).split()
+    full = {"st": "saint", "ste": "sainte", "sts": "saints", "stes": "saintes"}
+    assert geo.name_key(text) == " ".join(full.get(word, word) for word in words)
 
 
 def test_every_territory_is_found_by_its_own_name() -> None:
