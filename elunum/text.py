@@ -93,6 +93,11 @@ def stems(text: str) -> list[str]:
     return [pair[1] for pair in _pairs(text)]
 
 
+def forms(text: str) -> list[str]:
+    """The words of a text as written, in lower case: what a spelling is corrected to."""
+    return _WORD.findall(nfc(text).lower())
+
+
 def spans(text: str) -> Iterator[Span]:
     """Each word of a text with its place. Offsets are those of `text` as given: pass it in NFC."""
     for match in _WORD.finditer(text):

@@ -1,6 +1,7 @@
 """Documents -> a fresh index version, built aside, checked, swapped in whole or not at all.
 
     index/20261122T204500-0/tantivy/    the engine's own files; a segment never changes once written
+                           /words.tsv   its vocabulary, for spelling
                            /about.json  what it holds, and from which revision of the documents
     index/current                       a link to the version that is served
 
@@ -13,6 +14,7 @@ import logging
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +30,7 @@ from elunum.index.documents import Documents
 from elunum.index.tags import load_referentiel
 from elunum.model import Document, DocumentId
 from elunum.settings import Settings
-from elunum.text import stems
+from elunum.text import forms, stems
 
 log = logging.getLogger("elunum.index")
 
@@ -76,6 +78,8 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
     aside = settings.index_dir / ".building"
     shutil.rmtree(aside, ignore_errors=True)
     with Documents(settings.documents_path) as documents:
+        if last is not None and documents.revision < last.revision:
+            last = None  # the documents were begun anew
         if last is not None and documents.revision == last.revision:
             return BuildReport(last.version, last.documents, 0, 0, False, False, (), time.monotonic() - started)
         if last is None:
@@ -153,6 +157,7 @@ def write(
     geography, referentiel = geo.load(), load_referentiel()
     writer = index.writer(settings.index.memory_mb * 1_000_000, 1)
     revision, fetched_at = (last.revision, last.last_fetched_at) if last else (0, None)
+    vocabulary = read_vocabulary(version) if last else Counter()
     added = removed = 0
     for number, id_, document in changes:
         revision = max(revision, number)
@@ -164,6 +169,7 @@ def write(
         found = fields.fields_of(document, geography, referentiel)
         writer.add_document(tantivy.Document.from_dict(found, schema))
         added += 1
+        vocabulary.update(forms(f"{document.title} {document.text[:VOCABULARY_CHARS]}"))
         if document.fetched_at and (fetched_at is None or document.fetched_at > fetched_at):
             fetched_at = document.fetched_at
     writer.commit()
@@ -181,8 +187,31 @@ def write(
         referentiel.version,
         fetched_at,
     )
+    _write_vocabulary(version, vocabulary)
     folder.write_whole(version / "about.json", msgspec.json.encode(about))
     return about, added, removed
+
+
+VOCABULARY_CHARS = 2_000
+"""Of each text, read for the vocabulary that spelling is corrected to."""
+
+VOCABULARY_WORDS = 120_000
+"""Kept, the most frequent ones."""
+
+
+def read_vocabulary(version: Path) -> Counter[str]:
+    """Words of a version as written, in lower case, with how often they were met. Pages gone since still count."""
+    found: Counter[str] = Counter()
+    for line in (version / "words.tsv").read_text(encoding="utf-8").split("\n"):
+        word, tab, count = line.partition("\t")
+        if tab:
+            found[word] = int(count)
+    return found
+
+
+def _write_vocabulary(version: Path, vocabulary: Counter[str]) -> None:
+    kept = [(w, n) for w, n in vocabulary.most_common(VOCABULARY_WORDS) if 3 <= len(w) <= 40 and w.isalpha()]
+    folder.write_whole(version / "words.tsv", "\n".join(f"{word}\t{count}" for word, count in kept).encode())
 
 
 def _sources(searcher: tantivy.Searcher) -> dict[str, int]:
@@ -210,6 +239,7 @@ def _link(version: Path, aside: Path) -> None:
             shutil.copyfile(file, target)
         elif not file.name.endswith(".lock"):
             os.link(file, target)
+    shutil.copyfile(version / "words.tsv", aside / "words.tsv")
 
 
 # --- checks ------------------------------------------------------------------------------------------------------
@@ -228,7 +258,7 @@ def _problems(version: Path, about: About, last: About | None) -> Iterator[str]:
     missed = asked = 0
     schema = fields.schema()
     for _, address in searcher.search(tantivy.Query.all_query(), CANARIES).hits if about.documents else ():
-        shown = fields.read_shown(searcher.doc(address).get_first("shown"))
+        shown = fields.read_shown(searcher, address)
         words = stems(shown.title)[:20]
         if not words:
             continue
@@ -239,7 +269,7 @@ def _problems(version: Path, about: About, last: About | None) -> Iterator[str]:
             for field in ("title", "body")
         ]
         best = searcher.search(tantivy.Query.boolean_query(terms), 50).hits
-        titles = {fields.read_shown(searcher.doc(found).get_first("shown")).title for _, found in best}
+        titles = {fields.read_shown(searcher, found).title for _, found in best}
         missed += shown.title not in titles
     if missed > asked / 4:
         yield f"{missed} of {asked} documents are not found by their own title; report this as a bug"

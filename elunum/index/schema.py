@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from tantivy import Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
+from tantivy import DocAddress, Index, Schema, SchemaBuilder, Searcher, TextAnalyzerBuilder, Tokenizer
 
 from elunum.geo import Geo
 from elunum.index.tags import Referentiel
 from elunum.model import (
+    TERRITORIAL_KINDS,
     Document,
     DocumentId,
     DocumentType,
@@ -50,6 +51,7 @@ def schema() -> Schema:
     builder.add_text_field("id", tokenizer_name="raw", index_option="basic")
     for name in ("title", "title_words", "headings", "lead", "body"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="position")
+    builder.add_text_field("body_words", tokenizer_name=SPACED, index_option="freq")
     builder.add_text_field("address", tokenizer_name=SPACED, index_option="freq")
     # Every filter and facet value, as "name:value": one column to count serves all facets.
     builder.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
@@ -96,15 +98,15 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Shown)
 
 
-def read_shown(stored: bytes) -> Shown:
+def read_shown(searcher: Searcher, address: DocAddress) -> Shown:
     """What was kept of a document."""
-    return _decoder.decode(stored)
+    return _decoder.decode(searcher.doc(address).get_first("shown"))  # type: ignore[arg-type]  # every document has it
 
 
 def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[str, Any]:
     """The fields of a document, as the engine takes them."""
     shown = shown_of(document, geo, referentiel)
-    territory = geo.territory(*shown.territory.split(":")) if shown.territory else None  # type: ignore[arg-type]
+    territory = geo.territory(*shown.territory.split(":")) if shown.territory else None
     body = stems(document.text)[:MAX_INDEXED_WORDS]
     fields: dict[str, Any] = {
         "id": document.id,
@@ -113,6 +115,7 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
         "headings": " ".join(stems(" \n ".join(document.headings))),
         "lead": " ".join(body[:LEAD_WORDS]),
         "body": " ".join(body),
+        "body_words": " ".join(words(document.text)[:MAX_INDEXED_WORDS]),
         "address": " ".join(stems(address_words(document.url))),
         "facet": facets_of(document, shown, territory, geo),
         "site": sites_of(document),
@@ -160,7 +163,7 @@ def territory_of(document: Document, geo: Geo) -> Territory | None:
     """Whose page this is: the territory of its source or, for a national source, the only one its text is about."""
     if document.source is not None and (own := geo.of_source(document.source)) is not None:
         return own
-    about = [geo.territory(*place.split(":")) for place in document.places if ":" in place]  # type: ignore[arg-type]
+    about = [geo.territory(*place.split(":")) for place in document.places if ":" in place]
     found = [territory for territory in about if territory is not None]
     return found[0] if len(found) == 1 else None
 
@@ -180,7 +183,7 @@ def facets_of(document: Document, shown: Shown, territory: Territory | None, geo
         found.add(f"enjeu:{tag.slug}")
         if tag.service:
             found.add(f"service:{tag.service}")
-    about = [geo.territory(*place.split(":")) for place in document.places if ":" in place]  # type: ignore[arg-type]
+    about = [geo.territory(*place.split(":")) for place in document.places if ":" in place]
     for place in (territory, *about):
         if place is not None:
             found.add(f"{place.kind}:{place.code}")
@@ -189,11 +192,20 @@ def facets_of(document: Document, shown: Shown, territory: Territory | None, geo
         # A source without a territory of its own (a school, a hospital) still says where it is.
         found.update(f"departement:{code}" for code in (document.source.departement,) if code)
         found.update(f"region:{code}" for code in (document.source.region,) if code)
+    if territory is not None and is_home(document):
+        found.add(f"home:{territory.kind}:{territory.code}")
     # "At least that many arobases": each level holds the higher ones.
     found.update(f"label:{level}" for level in range(1, shown.source.arobases + 1))
     if shown.source.population is not None:
         found.add(f"population:{band_of(shown.source.population)}")
     return sorted(found)
+
+
+def is_home(document: Document) -> bool:
+    """Whether the document is the home page of a territory's own site."""
+    if document.source is None or document.source.kind not in TERRITORIAL_KINDS:
+        return False
+    return bare_site(document.url) == bare_site(document.source.url)
 
 
 def band_of(population: int) -> str:

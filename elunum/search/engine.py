@@ -37,7 +37,9 @@ from elunum.model import (
 )
 from elunum.search import tantivy as compiled
 from elunum.search.parse import Phrase, Query, Word, parse
+from elunum.search.places import Place, asks_for_home, places
 from elunum.search.snippet import snippet
+from elunum.search.spelling import Spelling
 from elunum.search.synonyms import Alternative, alternatives
 from elunum.search.synonyms import shown as also_shown
 from elunum.search.tantivy import Ranking
@@ -52,8 +54,11 @@ FACETS = (
 SOURCES_SHOWN = 20
 """Values of the facet `source`, the most frequent ones; the other facets are whole."""
 
-PEERS = 50
+PEERS = 100
 """Comparable territories that `like` looks at."""
+
+ENOUGH = 100
+"""Results with all the words from which those that lack some are left out. Measured: fewer costs recall."""
 
 _GROUPS = 300_000
 """More publishers than there can be: a count by publisher is exact."""
@@ -122,6 +127,26 @@ class _Served:
     index: tantivy.Index
     schema: tantivy.Schema
     searcher: tantivy.Searcher
+    spelling: Spelling
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was found, before it is shown."""
+
+    query: Query
+    asked: Search  # with the operators found in the words
+    main: EngineQuery  # the words alone
+    filters: dict[str, EngineQuery]
+    whole: EngineQuery  # words, filters and what adds to scores
+    total: int
+    found: tuple[tuple[float, Any, int], ...]  # score, address, and how many more of the same publisher
+    others: tuple[Alternative, ...]
+    named: tuple[Place, ...]
+    peers: tuple[Comparable, ...]
+    relaxed: bool
+    suggestion: str | None = None
+    corrected: bool = False
 
 
 class Engine:
@@ -141,45 +166,35 @@ class Engine:
         """The page of results asked for, with exact counts. Raises QueryError when the words are too many."""
         started = time.perf_counter()
         served = self._current()
-        query, asked = parse(search, self.settings.search.max_query_chars)
-        peers = self.geo.comparable(asked.like, PEERS) if asked.like else ()  # type: ignore[arg-type]
-        others = alternatives(query.words)
-        main, relaxed = self._main(served, query, others)
-        filters = compiled.filters(served.schema, asked, peers)
-        whole = compiled.together(
-            main, filters.values(), compiled.closeness(served.schema, peers) if asked.like else ()
-        )
-        if asked.one_per == "collectivite":
-            total, found = self._one_per(served, whole, asked)
-        else:
-            total, found = self._page(served, whole, asked, asked.size, (asked.page - 1) * asked.size)
-        reasons = {f"{p.territory.kind}:{p.territory.code}": p.reason for p in peers}
-        wanted = {stem for clause in (*query.clauses, *(o.clause for o in others)) for stem in _stems_of(clause)}
+        answer = self._answer(served, search, search.size, (search.page - 1) * search.size)
+        reasons = {_key(peer.territory): peer.reason for peer in answer.peers}
+        clauses = (*answer.query.clauses, *(other.clause for other in answer.others))
+        wanted = {stem for clause in clauses for stem in _stems_of(clause)}
         hits = []
-        for score, address, hidden in found:
+        for score, address, hidden in answer.found:
             shown = self._shown(served, address)
             hit = _hit(shown, snippet(shown.text, wanted), score)
             if explain:
-                hit = replace(hit, explanation=_explained(whole.explain(served.searcher, address)))
+                hit = replace(hit, explanation=_explained(answer.whole.explain(served.searcher, address)))
             hits.append(replace(hit, others=hidden, comparable=reasons.get(shown.territory, "")))
+        facets = self._facets(served, answer)
         return Results(
             query=search.q,
-            total=total,
+            total=answer.total,
             total_is_exact=True,
             took_ms=(time.perf_counter() - started) * 1000,
             hits=tuple(hits),
-            facets=self._facets(served, main, filters, asked),
-            relaxed=relaxed,
-            also=also_shown(others),
+            facets=facets,
+            suggestion=answer.suggestion,
+            corrected=answer.corrected,
+            relaxed=answer.relaxed,
+            also=also_shown(answer.others),
         )
 
     def ranked(self, search: Search, limit: int) -> list[tuple[DocumentId, float]]:
         """Identifiers and scores of the first results, without anything to show: for measuring."""
         served = self._current()
-        query, asked = parse(search, self.settings.search.max_query_chars)
-        main, _ = self._main(served, query, alternatives(query.words))
-        whole = compiled.together(main, compiled.filters(served.schema, asked).values())
-        _, found = self._page(served, whole, asked, limit, 0)
+        found = self._answer(served, search, limit, 0).found
         return [(self._shown(served, address).id, score) for score, address, _ in found]
 
     def suggest(self, prefix: str, limit: int = 8) -> tuple[Suggestion, ...]:
@@ -264,11 +279,11 @@ class Engine:
 
     def collectivite(self, code: str, peers: int = 8) -> Collectivite | None:
         """What a commune (INSEE code) or an EPCI (SIREN) published, beside comparable territories. None if unknown."""
-        territory = self.geo.commune(code) or self.geo.epci(code)  # type: ignore[arg-type]
+        territory = self.geo.commune(code) or self.geo.epci(code)
         if territory is None:
             return None
         served = self._current()
-        comparable = self.geo.comparable(territory.code, PEERS) if territory.kind == "commune" else ()  # type: ignore[arg-type]
+        comparable = self.geo.comparable(territory.code, PEERS) if territory.kind == "commune" else ()
         counts = self._by_group(served, EngineQuery.all_query(), [territory, *(p.territory for p in comparable)])
         shown = tuple(peer for peer in comparable if counts[_key(peer.territory)])[:peers]
         columns = [self._tags_of(served, t) for t in (territory, *(peer.territory for peer in shown))]
@@ -321,10 +336,7 @@ class Engine:
         """Territories with their number of results, most first: communes, EPCI, départements and régions that publish,
         or that the text of a national page is about."""
         served = self._current()
-        query, asked = parse(search, self.settings.search.max_query_chars)
-        main, _ = self._main(served, query, alternatives(query.words))
-        peers = self.geo.comparable(asked.like, PEERS) if asked.like else ()  # type: ignore[arg-type]
-        whole = compiled.together(main, compiled.filters(served.schema, asked, peers).values())
+        whole = self._answer(served, replace(search, one_per="none"), 1, 0).whole
         buckets = _terms(served, whole, "territory", _GROUPS)
         found = ((self._territory(key), count) for key, count in buckets.items())
         return tuple(Point(territory, count) for territory, count in found if territory is not None)
@@ -347,48 +359,86 @@ class Engine:
         index = build.open_index(self.settings.index_dir / target)
         index.config_reader("manual", 0)
         index.reload()
-        return _Served(about, target, index, index.schema, index.searcher())
+        spelling = Spelling(build.read_vocabulary(self.settings.index_dir / target))
+        return _Served(about, target, index, index.schema, index.searcher(), spelling)
 
-    def _main(self, served: _Served, query: Query, others: Sequence[Alternative]) -> tuple[EngineQuery, bool]:
-        """The query of the words, and whether no document has them all."""
-        words = query.words
-        everything = compiled.words_query(served.schema, query, others, len(words), self.ranking)
-        if len(words) < 2:
-            return everything, False
-        relaxed = served.searcher.search(everything, 1).count == 0
-        return compiled.words_query(served.schema, query, others, 1, self.ranking), relaxed
+    def _answer(self, served: _Served, search: Search, limit: int, offset: int) -> _Answer:
+        """What a search finds, its spelling corrected when nothing holds all its words as typed."""
+        query, asked = parse(search, self.settings.search.max_query_chars)
+        answer = self._found(served, query, asked, limit, offset)
+        better = served.spelling.corrected(asked.q, _doubtful(query, answer.others, answer.named))
+        if better is None:
+            return answer
+        answer = replace(answer, suggestion=better)
+        if query.is_empty or not (answer.relaxed or answer.total == 0):
+            return answer
+        query, asked = parse(replace(search, q=better), self.settings.search.max_query_chars)
+        instead = self._found(served, query, asked, limit, offset)
+        if instead.total == 0 or (instead.relaxed and answer.total > 0 and len(query.words) > 1):
+            return answer
+        return replace(instead, suggestion=better, corrected=True)
+
+    def _found(self, served: _Served, query: Query, asked: Search, limit: int, offset: int) -> _Answer:
+        """What the words and filters find, as they are.
+
+        Enough documents with all the words: only those are results. Else those with some of them are too, lower.
+        """
+        others = alternatives(query.words)
+        named = places(query.typed, self.geo)
+        around = self.geo.containing(named[0].territories[0]) if named and named[0].territories else ()
+        peers = self.geo.comparable(asked.like, PEERS) if asked.like else ()
+        filters = compiled.filters(served.schema, asked, peers)
+        gains = [
+            *compiled.near(served.schema, named, around, asks_for_home(query.typed, named), self.ranking),
+            *(compiled.closeness(served.schema, peers, self.ranking) if asked.like else ()),
+        ]
+        words = len(query.words)
+        levels = [words] if words < 2 else [words, -(-words * 3 // 5), 1] if asked.sort == "date" else [words, 1]
+        relaxed = False
+        for level in levels:
+            main = compiled.words_query(served.schema, query, others, named, level, self.ranking)
+            whole = compiled.together(main, filters.values(), gains)
+            if asked.one_per == "collectivite":
+                total, found = self._one_per(served, whole, asked, query)
+            else:
+                total, found = self._page(served, whole, asked, query, limit, offset)
+            relaxed = relaxed or (level == words > 1 and total == 0)
+            if total >= (1 if asked.sort == "date" else ENOUGH):
+                break
+        return _Answer(query, asked, main, filters, whole, total, tuple(found), others, named, peers, relaxed)
 
     def _page(
-        self, served: _Served, whole: EngineQuery, asked: Search, limit: int, offset: int
+        self, served: _Served, whole: EngineQuery, asked: Search, query: Query, limit: int, offset: int
     ) -> tuple[int, list[tuple[float, Any, int]]]:
-        if asked.sort == "date" or not asked.q.strip():
+        if asked.sort == "date" or query.is_empty:
             result = served.searcher.search(whole, limit, offset=offset, order_by_field="day", order=Order.Desc)
-            return result.count, [(0.0, address, 0) for _, address in result.hits]
+            return _count(result), [(0.0, address, 0) for _, address in result.hits]
         result = served.searcher.search(whole, limit, offset=offset, weight_by_field="weight")
-        return result.count, [(score, address, 0) for score, address in result.hits]
+        return _count(result), [(score, address, 0) for score, address in result.hits]
 
-    def _one_per(self, served: _Served, whole: EngineQuery, asked: Search) -> tuple[int, list[tuple[float, Any, int]]]:
+    def _one_per(
+        self, served: _Served, whole: EngineQuery, asked: Search, query: Query
+    ) -> tuple[int, list[tuple[float, Any, int]]]:
         """The best result of each publisher; the total counts publishers."""
         counts = _terms(served, whole, "group", _GROUPS)
         start, wanted = (asked.page - 1) * asked.size, asked.page * asked.size
         first: dict[int, tuple[float, Any]] = {}
         depth = wanted * 4
         while True:
-            total, found = self._page(served, whole, asked, depth, 0)
+            total, found = self._page(served, whole, asked, query, depth, 0)
             groups = served.searcher.fast_field_values("group", [address for _, address, _ in found])
             first = {}
             for group, (score, address, _) in zip(groups, found, strict=True):
-                first.setdefault(int(group), (score, address))
+                first.setdefault(int(group or 0), (score, address))
             if len(first) >= wanted or depth >= total:
                 break
             depth *= 4
         page = list(first.items())[start:wanted]
         return len(counts), [(score, address, counts[group] - 1) for group, (score, address) in page]
 
-    def _facets(
-        self, served: _Served, main: EngineQuery, filters: dict[str, EngineQuery], asked: Search
-    ) -> dict[str, tuple[FacetValue, ...]]:
+    def _facets(self, served: _Served, answer: _Answer) -> dict[str, tuple[FacetValue, ...]]:
         """Counts by value. A facet already chosen counts what choosing another value instead would return."""
+        main, filters, asked = answer.main, answer.filters, answer.asked
         counts = _counted(served, compiled.together(main, filters.values()), sources=True)
         values: dict[str, dict[str, int]] = {name: {} for name in FACETS}
         for key, count in counts.items():
@@ -420,7 +470,7 @@ class Engine:
         if name == "enjeu":
             return self.referentiel.enjeux[value].nom if value in self.referentiel.enjeux else value
         if name in ("departement", "region"):
-            territory = self.geo.territory(name, value)  # type: ignore[arg-type]
+            territory = self.geo.territory(name, value)
             return territory.name if territory else value
         return _LABELS.get(name, {}).get(value, value)
 
@@ -488,14 +538,14 @@ class Engine:
 
     def _territory(self, key: str) -> Territory | None:
         kind, _, code = key.partition(":")
-        return self.geo.territory(kind, code) if code else None  # type: ignore[arg-type]
+        return self.geo.territory(kind, code) if code else None
 
     def _address(self, served: _Served, id: str) -> Any | None:
         found = served.searcher.search(EngineQuery.term_query(served.schema, "id", id, "basic"), 1).hits
         return found[0][1] if found else None
 
     def _shown(self, served: _Served, address: Any) -> Shown:
-        return read_shown(served.searcher.doc(address).get_first("shown"))
+        return read_shown(served.searcher, address)
 
     def _plain_hit(self, served: _Served, address: Any) -> Hit:
         shown = self._shown(served, address)
@@ -517,6 +567,13 @@ _FILTER_OF = {
 """The filter that each facet stands for. Enjeux add up, so theirs are counted inside what is already chosen."""
 
 
+def _doubtful(query: Query, others: Sequence[Alternative], named: Sequence[Place]) -> list[Word]:
+    """Plain words whose spelling may be wrong: not those of a known expression or of a territory's name."""
+    spans = [(span.start, span.end) for span in others] + [(span.start, span.end) for span in named]
+    sure = {at for start, end in spans for at in range(start, end)}
+    return [word for at, word in enumerate(query.words) if at not in sure]
+
+
 def _key(territory: Territory) -> str:
     return f"{territory.kind}:{territory.code}"
 
@@ -528,6 +585,11 @@ def _of(schema: tantivy.Schema, territories: Sequence[Territory]) -> EngineQuery
     return EngineQuery.const_score_query(
         EngineQuery.term_set_query(schema, "group", [group_of(_key(t)) for t in territories]), 0.0
     )
+
+
+def _count(result: tantivy.SearchResult) -> int:
+    """How many documents match; missing from the engine's published types."""
+    return int(result.count)  # type: ignore[attr-defined]
 
 
 def _terms(served: _Served, query: EngineQuery, field: str, size: int) -> dict[Any, int]:

@@ -17,7 +17,7 @@ from elunum.model import Document, DocumentId, Search
 from elunum.search.engine import Engine
 from elunum.settings import Settings
 
-DEPTH = 100
+DEPTH = 50
 """Results asked for each query."""
 
 

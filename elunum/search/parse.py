@@ -31,6 +31,7 @@ class Word:
     text: str  # as typed
     word: str  # folded
     stem: str
+    exact: bool = False  # quoted: this form, accents and case aside; it must hold, and is never corrected
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,25 @@ Clause = Word | Phrase | Either
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A parsed query. Word clauses may be missing from a result, though all are preferred; the others must hold."""
+    """A parsed query. Plain words may be missing from a result, though all are preferred; other clauses must hold."""
 
     clauses: tuple[Clause, ...] = ()
     without: tuple[Word | Phrase, ...] = ()
+    typed: tuple[Word, ...] = ()  # every plain word, those without subject too, in order
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """The plain words, in order."""
-        return tuple(clause for clause in self.clauses if isinstance(clause, Word))
+        """The plain words that carry a subject, in order."""
+        return tuple(clause for clause in self.clauses if is_plain(clause))  # type: ignore[misc]
 
     @property
     def is_empty(self) -> bool:
         return not self.clauses
+
+
+def is_plain(clause: Clause) -> bool:
+    """Whether a clause is a word that a result may lack."""
+    return isinstance(clause, Word) and not clause.exact
 
 
 _TOKEN = re.compile(
@@ -111,7 +118,8 @@ def parse(search: Search, max_chars: int = 1_000) -> tuple[Query, Search]:
             search, either = filtered, False
             continue
         text = f"{match['name']} {quoted or bare or ''}" if match["name"] else (quoted or bare or "")
-        found = tuple(Word(text[s.start : s.end], s.word, s.stem) for s in spans(text))[:room]
+        exact = quoted is not None
+        found = tuple(Word(text[s.start : s.end], s.word, s.stem, exact) for s in spans(text))[:room]
         room -= len(found)
         if not found:
             continue
@@ -127,12 +135,13 @@ def parse(search: Search, max_chars: int = 1_000) -> tuple[Query, Search]:
         else:
             clauses.extend(found)
         either = False
-    return Query(_with_subject(clauses), tuple(without)), search
+    typed = tuple(clause for clause in clauses if isinstance(clause, Word) and not clause.exact)
+    return Query(_with_subject(clauses), tuple(without), typed), search
 
 
 def _with_subject(clauses: list[Clause]) -> tuple[Clause, ...]:
     """The clauses less the words that carry no subject, unless there would be nothing left."""
-    kept = tuple(c for c in clauses if not (isinstance(c, Word) and c.word in STOP_WORDS))
+    kept = tuple(c for c in clauses if not (isinstance(c, Word) and not c.exact and c.word in STOP_WORDS))
     return kept or tuple(clauses)
 
 
@@ -142,7 +151,7 @@ def _filtered(search: Search, name: str, value: str) -> Search | None:
     if parameter is None:
         return None
     if parameter in _TERRITORIES and not any(letter.isdigit() for letter in value):
-        named = geo.load().named(value, parameter)  # type: ignore[arg-type]  # one of the territorial kinds
+        named = geo.load().named(value, parameter)
         if not named:
             return None
         value = named[0].code

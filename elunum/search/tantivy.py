@@ -10,8 +10,9 @@ from tantivy import FieldType, Occur, Schema
 from tantivy import Query as Engine
 
 from elunum.index.schema import bare_site, group_of
-from elunum.model import Comparable, Search
-from elunum.search.parse import Clause, Either, Query, Word
+from elunum.model import Comparable, Search, Territory
+from elunum.search.parse import Clause, Either, Query, Word, is_plain
+from elunum.search.places import Place
 from elunum.search.synonyms import Alternative
 
 
@@ -24,12 +25,15 @@ class Ranking:
     lead: float = 0.5  # the first words of the text: a title for pages whose title says nothing
     headings: float = 0.3
     address: float = 0.2
-    exact: float = 0.3  # the word as typed, in the title
+    exact_title: float = 0.3  # the word as typed, not only its stem
+    exact_body: float = 0.2
     pair: float = 0.5  # two neighbouring words of the query, side by side in the text
     pair_title: float = 0.5
     slop: int = 3  # words that may stand between the two: « conseil des jeunes » for conseil jeunes
     synonym: float = 0.5  # another way to say a word, against the word itself
-    synonym_tie: float = 0.0  # share that the weaker ways to say a word still add
+    said_tie: float = 0.0  # share that the weaker ways to say a word still add
+    local: float = 5.0  # a page of the territory named in the query, or about it; half for what contains it, and so on
+    home: float = 40.0  # the home page of the territory, when the query asks for its site
     closeness: float = 8.0  # with like=: the closest collectivité gains this much
 
 
@@ -40,12 +44,14 @@ def words_query(
     schema: Schema,
     query: Query,
     others: Sequence[Alternative] = (),
+    named: Sequence[Place] = (),
     at_least: int = 1,
     ranking: Ranking = DEFAULT,
 ) -> Engine:
-    """What the words ask. Phrases and alternatives must hold; of the plain words, `at_least` of them.
+    """What the words ask. Phrases, quoted words and alternatives must hold; of the plain words, `at_least` of them.
 
     others: other ways to say some of the plain words; one stands for each word it covers.
+    named: territories that plain words name; a page of the territory needs not repeat its name.
     """
     parts: list[tuple[Occur, Engine]] = []
     words = query.words
@@ -57,12 +63,18 @@ def words_query(
                 for other in others
                 if other.start <= place < other.end
             ]
+            said += [
+                Engine.const_score_query(_facet(schema, territory), ranking.local / (found.end - found.start))
+                for found in named
+                if found.start <= place < found.end
+                for territory in found.territories
+            ]
             own = word_query(schema, word, ranking)
-            each.append(Engine.disjunction_max_query([own, *said], ranking.synonym_tie) if said else own)
+            each.append(Engine.disjunction_max_query([own, *said], ranking.said_tie) if said else own)
         parts.append((Occur.Must, Engine.boolean_query([(Occur.Should, q) for q in each], min(at_least, len(each)))))
         parts += [(Occur.Should, bonus) for bonus in _pairs(schema, words, ranking)]
     for clause in query.clauses:
-        if not isinstance(clause, Word):
+        if not is_plain(clause):
             parts.append((Occur.Must, clause_query(schema, clause, ranking)))
     parts += [(Occur.MustNot, clause_query(schema, clause, ranking)) for clause in query.without]
     if not query.clauses:
@@ -70,12 +82,40 @@ def words_query(
     return Engine.boolean_query(parts)
 
 
+def near(
+    schema: Schema, named: Sequence[Place], around: Sequence[Territory], home: bool, ranking: Ranking = DEFAULT
+) -> list[Engine]:
+    """What the territories named in a query add: their pages first, then those of the territories that contain them.
+
+    around: the containing territories, smallest first. home: the query asks for a territory's own site.
+    """
+    found = [_gain(_facet(schema, t), ranking.local) for place in named for t in place.territories]
+    found += [
+        _gain(_facet(schema, territory), ranking.local / 2 ** (rank + 1)) for rank, territory in enumerate(around)
+    ]
+    if home:
+        found += [
+            _gain(Engine.term_query(schema, "facet", f"home:{t.kind}:{t.code}", "basic"), ranking.home / (rank + 1))
+            for place in named
+            for rank, t in enumerate(place.territories)
+        ]
+    return found
+
+
+def _facet(schema: Schema, territory: Territory) -> Engine:
+    return Engine.term_query(schema, "facet", f"{territory.kind}:{territory.code}", "basic")
+
+
+def _gain(query: Engine, gain: float) -> Engine:
+    return Engine.const_score_query(query, gain)
+
+
 def word_query(schema: Schema, word: Word, ranking: Ranking) -> Engine:
     """A word in any field; the scores of the fields add up."""
     terms = [("body", word.stem, ranking.body), ("title", word.stem, ranking.title)]
     terms += [("lead", word.stem, ranking.lead)]
     terms += [("headings", word.stem, ranking.headings), ("address", word.stem, ranking.address)]
-    terms += [("title_words", word.word, ranking.exact)]
+    terms += [("title_words", word.word, ranking.exact_title), ("body_words", word.word, ranking.exact_body)]
     return Engine.boolean_query(
         [
             (Occur.Should, _boosted(Engine.term_query(schema, field, value, "freq"), weight))
@@ -88,23 +128,43 @@ def word_query(schema: Schema, word: Word, ranking: Ranking) -> Engine:
 def clause_query(schema: Schema, clause: Clause, ranking: Ranking) -> Engine:
     """A clause that must hold."""
     if isinstance(clause, Word):
-        return word_query(schema, clause, ranking)
+        return (
+            _exactly(schema, [clause], word_query(schema, clause, ranking))
+            if clause.exact
+            else (word_query(schema, clause, ranking))
+        )
     if isinstance(clause, Either):
         return Engine.boolean_query([(Occur.Should, clause_query(schema, o, ranking)) for o in clause.options])
     stems = [word.stem for word in clause.words]
     fields = (("body", ranking.body), ("title", ranking.title), ("headings", ranking.headings))
-    return Engine.boolean_query(
-        [(Occur.Should, _boosted(Engine.phrase_query(schema, field, stems), weight)) for field, weight in fields]
+    together = Engine.boolean_query(
+        [(Occur.Should, _boosted(_phrase(schema, field, stems), weight)) for field, weight in fields]
     )
+    return _exactly(schema, clause.words, together) if clause.words[0].exact else together
+
+
+def _exactly(schema: Schema, words: Sequence[Word], found: Engine) -> Engine:
+    """What is found, where each word also stands in the form that was typed, in the title or in the text."""
+    forms = [
+        Engine.boolean_query(
+            [(Occur.Should, Engine.term_query(schema, f, word.word, "basic")) for f in ("body_words", "title_words")]
+        )
+        for word in words
+    ]
+    return Engine.boolean_query([(Occur.Must, found), *((Occur.Must, _gain(form, 0.0)) for form in forms)])
 
 
 def _pairs(schema: Schema, words: Sequence[Word], ranking: Ranking) -> Iterable[Engine]:
     for left, right in pairwise(words):
         pair = [left.stem, right.stem]
         if ranking.pair:
-            yield _boosted(Engine.phrase_query(schema, "body", pair, ranking.slop), ranking.pair)
+            yield _boosted(_phrase(schema, "body", pair, ranking.slop), ranking.pair)
         if ranking.pair_title:
-            yield _boosted(Engine.phrase_query(schema, "title", pair, ranking.slop), ranking.pair_title)
+            yield _boosted(_phrase(schema, "title", pair, ranking.slop), ranking.pair_title)
+
+
+def _phrase(schema: Schema, field: str, stems: Sequence[str], slop: int = 0) -> Engine:
+    return Engine.phrase_query(schema, field, list(stems), slop)
 
 
 def _boosted(query: Engine, weight: float) -> Engine:

@@ -1,0 +1,81 @@
+"""Misspelt words -> words of the index. Nothing is learnt from readers: the vocabulary is that of the pages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import extract
+
+from elunum.search.parse import Word
+from elunum.text import fold
+
+MIN_LETTERS = 4
+"""Shorter words have too many neighbours."""
+
+MUCH_MORE = 30
+"""A word that is in the index is only doubted for one this many times more frequent."""
+
+
+class Spelling:
+    """The vocabulary of an index version, and the corrections it allows."""
+
+    def __init__(self, vocabulary: Counter[str], known: Iterable[str] = ()) -> None:
+        """vocabulary: words as written with their counts. known: folded words that are right whatever their count."""
+        self._count: Counter[str] = Counter()
+        self._shown: dict[str, str] = {}
+        for form, count in vocabulary.items():  # most frequent first: the first form seen is the one shown
+            word = fold(form)
+            self._count[word] += count
+            self._shown.setdefault(word, form)
+        self._known = frozenset(known)
+        self._words = [word for word, count in self._count.items() if count > 1 and len(word) >= MIN_LETTERS]
+
+    def correction(self, word: str) -> str | None:
+        """What a folded word was probably meant to be, with its accents; None when it seems right."""
+        if len(word) < MIN_LETTERS or not word.isalpha() or word in self._known:
+            return None
+        own = self._count[word]
+        if own > 1000:
+            return None
+        cutoff = 1 if len(word) < 7 or own else 2
+        near = extract(word, self._words, scorer=OSA.distance, score_cutoff=cutoff, limit=40)
+        best = max(
+            (
+                (-distance, other[0] == word[0], self._count[other], other)
+                for other, distance, _ in near
+                if distance and self._count[other] >= max(2, own * MUCH_MORE)
+            ),
+            default=None,
+        )
+        if best is not None:
+            return self._shown[best[3]]
+        return None if own else self._cut(word)
+
+    def _cut(self, word: str) -> str | None:
+        """Two words written as one: « budgetparticipatif »."""
+        cuts = [(word[:at], word[at:]) for at in range(3, len(word) - 2)]
+        best = max(cuts, key=lambda pair: min(self._count[pair[0]], self._count[pair[1]]), default=None)
+        if best is None or min(self._count[best[0]], self._count[best[1]]) < 3:
+            return None
+        return f"{self._shown[best[0]]} {self._shown[best[1]]}"
+
+    def corrected(self, text: str, words: Sequence[Word]) -> str | None:
+        """The text typed with its doubtful plain words replaced; None when there are none."""
+        changed = text
+        for word in words:
+            if (better := self.correction(word.word)) is not None:
+                changed = _replaced(changed, word.text, better)
+        return changed if changed != text else None
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    """The text with the first whole word `old` replaced."""
+    start = 0
+    while (at := text.find(old, start)) >= 0:
+        end = at + len(old)
+        if (at == 0 or not text[at - 1].isalnum()) and (end == len(text) or not text[end].isalnum()):
+            return text[:at] + new + text[end:]
+        start = end
+    return text
