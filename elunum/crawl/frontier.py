@@ -56,6 +56,9 @@ MAX_SAME_SHAPE = 1_000
 BUDGET_GROWTH = 20
 """The page budget of a host stops at so many times the setting."""
 
+PARKED = 1e200
+"""The due date of what is over the budget: kept for the night when the budget has grown, as many as the budget."""
+
 _SCHEMA = """
 create table if not exists hosts (
     id integer primary key,
@@ -126,9 +129,9 @@ class Host:
     rules: Rules | None  # None: robots.txt is to be asked first
     pause: float
     failing_since: float
-    known: int
     useful: int
     lies: int
+    budget: int  # addresses that may still be added; grows between runs, with what was useful
     docs: set[int]
     shapes: Counter[str]
     failures: int = 0
@@ -388,12 +391,23 @@ class Frontier:
         rules = None
         if now - robots_at < self._settings.robots_max_age_h * 3_600 and says != Permission.FORBID_ALL.value:
             rules = ALLOW_ALL if body is None else read_rules(body, self._settings.agent_name)
-        docs, shapes = set(), Counter[str]()
-        for doc, url, rank in self._db.execute("select doc, url, rank from urls where host = ?", (id,)):
+        docs, shapes, parked = set(), Counter[str](), 0
+        for doc, url, rank, due in self._db.execute("select doc, url, rank, due from urls where host = ?", (id,)):
             docs.add(doc)
+            parked += due >= PARKED
             if rank >= 10:
                 shapes[shape(url)] += 1
-        host = Host(id, name, rules, pause, since, len(docs), useful, lies, docs, shapes)
+        allowed = self._settings.pages_per_host
+        budget = min(allowed + useful, allowed * BUDGET_GROWTH)
+        budget -= len(docs) - parked
+        if parked and budget > 0:
+            with self.together():
+                budget -= self._db.execute(
+                    "update urls set due = 0 where host = ?1 and doc in "
+                    "(select doc from urls where host = ?1 and due >= ?2 order by kind, rank limit ?3)",
+                    (id, PARKED, budget),
+                ).rowcount
+        host = Host(id, name, rules, pause, since, useful, lies, budget, docs, shapes)
         self._open[id] = host
         return host
 
@@ -547,7 +561,6 @@ class Frontier:
     def add(self, host: Host, found: Iterable[Found]) -> int:
         """Make addresses known; gives how many were new. host: the open one that most of them belong to."""
         new, listed = 0, False
-        budget = min(self._settings.pages_per_host + host.useful, self._settings.pages_per_host * BUDGET_GROWTH)
         with self.together():
             for one in found:
                 doc = _doc(one.url)
@@ -561,7 +574,7 @@ class Frontier:
                     if one.lastmod:
                         self._relisted(host, doc, one.lastmod)
                     continue
-                if len(host.docs) >= budget:
+                if host.budget < -self._settings.pages_per_host:
                     self.counts["over budget"] += 1
                     continue
                 if one.rank >= 10:
@@ -571,7 +584,8 @@ class Frontier:
                         continue
                     host.shapes[form] += 1
                 host.docs.add(doc)
-                self._insert(host.id, doc, one)
+                host.budget -= 1
+                self._insert(host.id, doc, one, due=PARKED if host.budget < 0 else 0.0)
                 new += 1
             if listed:
                 host.queue.clear()  # what a list said may have changed what is due
@@ -589,10 +603,10 @@ class Frontier:
 
     # --- the details ---------------------------------------------------------------------------------------------
 
-    def _insert(self, host_id: int, doc: int, one: Found) -> int:
+    def _insert(self, host_id: int, doc: int, one: Found, due: float = 0.0) -> int:
         return self._db.execute(
-            "insert or ignore into urls (host, doc, url, kind, rank, lastmod) values (?, ?, ?, ?, ?, ?)",
-            (host_id, doc, one.url, one.kind, one.rank, one.lastmod),
+            "insert or ignore into urls (host, doc, url, kind, rank, lastmod, due) values (?, ?, ?, ?, ?, ?, ?)",
+            (host_id, doc, one.url, one.kind, one.rank, one.lastmod, due),
         ).rowcount
 
     def _add_elsewhere(self, name: str, doc: int, one: Found) -> int:
@@ -613,16 +627,12 @@ class Frontier:
         return 1
 
     def _relisted(self, host: Host, doc: int, lastmod: float) -> None:
-        """A sitemap dates a known page: after our visit, it is due now; as last time, it can wait."""
-        patience = 0.0 if host.lies else 7 * DAY_S
+        """A sitemap dates a known page: when that is after our visit, it is due now."""
         self._db.execute(
-            """update urls set lastmod = ?1, due = case
-                 when ?1 > lastmod and ?1 > fetched and tries = 0 then min(due, 0)
-                 when ?1 = lastmod and fetched > ?1 and every > 0 and due <= ?2 then
-                     max(due, min(fetched + max(?3, 2 * every * 86400.0), fetched + ?4))
-                 else due end
-               where host = ?5 and doc = ?6 and fetched < ?2""",
-            (lastmod, self.started, patience, self._settings.revisit_max_days * DAY_S, host.id, doc),
+            "update urls set lastmod = ?1, "
+            "due = case when ?1 > lastmod and ?1 > fetched and tries = 0 and due < ?5 then 0 else due end "
+            "where host = ?2 and doc = ?3 and fetched < ?4",
+            (lastmod, host.id, doc, self.started, PARKED),
         )
 
     def _every(self, visit: Visit, changed: bool) -> float:
@@ -630,7 +640,11 @@ class Frontier:
         least, most = self._settings.revisit_min_days, self._settings.revisit_max_days
         if visit.kind is not Kind.PAGE or not visit.fetched:
             return least
-        return max(least, visit.every / 2) if changed else min(most, max(visit.every, least) * 2)
+        if changed:
+            return max(least, visit.every / 2)
+        # A sitemap that dates its pages, and was not caught lying, tells us when this one changes.
+        patient = 7.0 if least and 0 < visit.lastmod < visit.fetched and not visit.host.lies else 0.0
+        return min(most, max(visit.every * 2, least, patient))
 
     def _end(
         self,

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -69,11 +69,12 @@ def crawl(
     hours: float | None = None,
     only: str = "",
     shard: tuple[int, int] = (1, 1),
+    clock: Callable[[], float] = time.time,
 ) -> CrawlReport:
     """Visit what is due. Ends when nothing is, after `hours`, or cleanly on SIGINT and SIGTERM; may be killed.
 
-    only: a single host. shard: (K, N): the K-th of N parts of the hosts, each with a frontier file of its own. Raises
-    SettingsError: bad arguments, nothing to visit, a folder that cannot be written, a full disk.
+    only: a single host. shard: (K, N): the K-th of N parts of the hosts, each with a frontier file of its own. clock:
+    seconds since 1970. Raises SettingsError: bad arguments, a folder that cannot be written, a full disk.
     """
     part, parts = shard
     if not 1 <= part <= parts:
@@ -81,10 +82,12 @@ def crawl(
     scope = Scope(sources, shard, only)
     if only and not len(scope):
         raise SettingsError(f"--only {only}: no source has this host; see sources.csv")
-    return asyncio.run(_run(settings, scope, hours, shard))
+    return asyncio.run(_run(settings, scope, hours, shard, clock))
 
 
-async def _run(settings: Settings, scope: Scope, hours: float | None, shard: tuple[int, int]) -> CrawlReport:
+async def _run(
+    settings: Settings, scope: Scope, hours: float | None, shard: tuple[int, int], clock: Callable[[], float]
+) -> CrawlReport:
     name = "crawl" if shard == (1, 1) else f"crawl-{shard[0]}-of-{shard[1]}"
     path = _frontier_path(settings, shard)
     began = time.monotonic()
@@ -93,7 +96,8 @@ async def _run(settings: Settings, scope: Scope, hours: float | None, shard: tup
             path,
             settings.crawl,
             scope,
-            lambda url, reason: archive.write(Gone(url, reason, datetime.now(UTC))),
+            lambda url, reason: archive.write(Gone(url, reason, datetime.fromtimestamp(clock(), UTC))),
+            clock,
         )
         before = frontier.counts["requests"]
         deadline = began + hours * 3600 if hours is not None else None
@@ -101,7 +105,7 @@ async def _run(settings: Settings, scope: Scope, hours: float | None, shard: tup
         runner = AsyncCrawlerRunner(_scrapy_settings(settings))
         crawler = runner.create_crawler(CrawlSpider)
         task = runner.crawl(
-            crawler, settings=settings, frontier=frontier, archive=archive, scope=scope, deadline=deadline
+            crawler, settings=settings, frontier=frontier, archive=archive, scope=scope, deadline=deadline, clock=clock
         )
         try:
             with _stopping_cleanly(crawler):

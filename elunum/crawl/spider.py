@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,11 +57,19 @@ class CrawlSpider(Spider):
     name = "elunum"
 
     def __init__(
-        self, *, settings: Settings, frontier: Frontier, archive: ArchiveWriter, scope: Scope, deadline: float | None
+        self,
+        *,
+        settings: Settings,
+        frontier: Frontier,
+        archive: ArchiveWriter,
+        scope: Scope,
+        deadline: float | None,
+        clock: Callable[[], float],
     ) -> None:
         super().__init__()
         self.options, self.frontier, self.archive, self.scope = settings, frontier, archive, scope
         self.deadline = deadline  # by time.monotonic
+        self.clock = clock
         self.forgotten = Forgotten(settings.archive_dir)
         self.fetcher = Fetcher(settings)
         self.stopping = ""
@@ -153,7 +161,7 @@ class CrawlSpider(Spider):
             frontier.robots(visit, status, answer.body, answer.seconds)
         elif status == 304:
             if visit.kind is Kind.PAGE:
-                self.archive.write(Unchanged(visit.url, _now()))
+                self.archive.write(Unchanged(visit.url, self._now()))
             frontier.unchanged(visit, answer.seconds)
         elif status in (301, 302, 303, 307, 308):
             self._redirected(visit, answer)
@@ -196,9 +204,9 @@ class CrawlSpider(Spider):
             return
         changed = not visit.archived or (body_digest != visit.body_digest and text_digest != visit.text_digest)
         if changed:
-            self.archive.write(Page(visit.url, answer.status, answer.headers, answer.body, _now()))
+            self.archive.write(Page(visit.url, answer.status, answer.headers, answer.body, self._now()))
         else:
-            self.archive.write(Unchanged(visit.url, _now()))
+            self.archive.write(Unchanged(visit.url, self._now()))
         self._keep(visit, answer, changed, body_digest, text_digest)
 
     def _list(self, visit: Visit, answer: Answer) -> None:
@@ -278,6 +286,9 @@ class CrawlSpider(Spider):
                     yield Found(url, Kind.SITEMAP, visit.rank + 1)
             else:
                 yield Found(url, Kind.PAGE, -1 if visit.kind is Kind.FEED else 0, entry.lastmod)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock(), UTC)
 
     def _same_site(self, url: str, visit: Visit) -> str:
         """The address as the page's own host spells it: www. and the bare name, http and https are one site."""
@@ -398,10 +409,6 @@ class FrontierScheduler(BaseScheduler):
                 "progress",
                 extra={"requests": done, "per_s": round(rate, 1), "hosts_left": frontier.hosts_left()},
             )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _short(value: str | None) -> str | None:

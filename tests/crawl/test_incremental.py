@@ -1,0 +1,351 @@
+"""Night after night: what is asked again, what is kept, what leaves."""
+
+import gzip
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+
+from elunum.model import Gone, Page, Unchanged
+from tests.crawl.conftest import Nights
+from tests.web.server import Answer, Asked, Reply, Site, conditional, page, sites
+
+Begin = Callable[[Answer], Nights]
+XML = {"Content-Type": "application/xml"}
+
+
+def sitemap(*urls: str, lastmod: str = "") -> Reply:
+    """A sitemap of addresses of a.fr."""
+    dated = f"<lastmod>{lastmod}</lastmod>" if lastmod else ""
+    rows = "".join(f"<url><loc>http://a.fr{url}</loc>{dated}</url>" for url in urls)
+    return Reply(
+        body=f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{rows}</urlset>'.encode(), headers=XML
+    )
+
+
+def with_etags(answer: Answer) -> Answer:
+    """The same web with validators."""
+
+    def conditionally(asked: Asked) -> Reply | None:
+        reply = answer(asked)
+        return reply and conditional(reply, asked)
+
+    return conditionally
+
+
+def statuses(night: Nights, target: str) -> list[int]:
+    return [asked.status for asked in night.web.seen if asked.target == target]
+
+
+def test_the_second_night_transfers_no_unchanged_body(nights: Begin) -> None:
+    web = {"/": page("accueil", "/b"), "/b": page("deux"), "/sitemap.xml": sitemap("/c"), "/c": page("trois")}
+    night = nights(with_etags(sites({"a.fr": web})))
+    assert night("a.fr").new == 3
+    night.clock.days(0.96)
+    report = night("a.fr")
+    assert (report.new, report.changed, report.unchanged) == (0, 0, 3)
+    assert {statuses(night, target)[-1] for target in web} == {304}
+    assert [type(record) for record in night.records()] == [Page] * 3 + [Unchanged] * 3
+
+
+def test_a_crawl_right_after_another_asks_nothing(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}}))
+    night("a.fr")
+    asked = len(night.web.seen)
+    report = night("a.fr")
+    assert len(night.web.seen) == asked
+    assert report.finished
+    assert report.new == 0
+
+
+def test_everything_is_asked_again_when_the_operator_sets_no_delay(nights: Begin) -> None:
+    night = nights(with_etags(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}})))
+    night("a.fr")
+    assert night("a.fr", revisit_min_days=0).unchanged == 2
+    assert night("a.fr", revisit_min_days=0).unchanged == 2
+
+
+def test_the_same_bytes_and_the_same_text_are_no_change(nights: Begin) -> None:
+    tokens = iter(range(100))
+    web: Site = {
+        "/": page("accueil", "/jeton"),
+        "/jeton": lambda asked: page("formulaire", head=f'<script>token="{next(tokens)}"</script>'),
+    }
+    night = nights(sites({"a.fr": web}))
+    night("a.fr")
+    night.clock.days(1)
+    report = night("a.fr")
+    assert (report.changed, report.unchanged) == (0, 2)
+
+
+def test_a_changed_text_is_kept_again_with_its_new_links(nights: Begin) -> None:
+    texts = iter([page("un"), page("deux", "/neuf")])
+    web: Site = {"/": lambda asked: next(texts), "/neuf": page("neuf")}
+    night = nights(sites({"a.fr": web}))
+    night("a.fr")
+    night.clock.days(1)
+    report = night("a.fr")
+    assert (report.changed, report.new) == (1, 1)
+
+
+def test_a_page_that_never_changes_is_visited_less_and_less_up_to_a_month(nights: Begin) -> None:
+    night = nights(with_etags(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}})))
+    visited = []
+    for day in range(100):
+        before = len(statuses(night, "/b"))
+        night("a.fr")
+        if len(statuses(night, "/b")) > before:
+            visited.append(day)
+        night.clock.days(1)
+    gaps = [after - before for before, after in pairwise(visited)]
+    assert gaps[:4] == sorted(gaps[:4])
+    assert gaps[0] == 1
+    assert 25 <= max(gaps) <= 30
+
+
+def test_a_page_that_changes_every_day_is_visited_every_day(nights: Begin) -> None:
+    versions = iter(range(100))
+    web: Site = {"/": page("accueil", "/b"), "/b": lambda asked: page(f"version {next(versions)}")}
+    night = nights(sites({"a.fr": web}))
+    for _ in range(6):
+        night("a.fr")
+        night.clock.days(1)
+    assert len(statuses(night, "/b")) == 6
+
+
+def test_a_newer_date_in_the_sitemap_brings_a_page_back_early(nights: Begin) -> None:
+    web: dict[str, Reply] = {
+        "/": page("accueil"),
+        "/b": page("deux"),
+        "/sitemap.xml": sitemap("/b", lastmod="2020-01-01"),
+    }
+    night = nights(sites({"a.fr": web}))
+    for _ in range(4):
+        night("a.fr")
+        night.clock.days(1)
+    before = len(statuses(night, "/b"))
+    night("a.fr")
+    assert len(statuses(night, "/b")) == before
+    night.clock.days(1)
+    web["/sitemap.xml"] = sitemap("/b", lastmod=datetime.fromtimestamp(night.clock(), UTC).isoformat())
+    night("a.fr")
+    assert len(statuses(night, "/b")) == before + 1
+
+
+def test_an_unchanged_page_whose_date_stays_the_same_is_then_left_alone_for_a_week(nights: Begin) -> None:
+    web = {"/": page("accueil"), "/b": page("deux"), "/sitemap.xml": sitemap("/b", lastmod="2020-01-01")}
+    night = nights(sites({"a.fr": web}))
+    for _ in range(7):
+        night("a.fr")
+        night.clock.days(1)
+    assert len(statuses(night, "/b")) == 2
+    assert len(statuses(night, "/sitemap.xml")) == 7
+
+
+def test_a_sitemap_that_lies_is_no_longer_believed(nights: Begin) -> None:
+    versions = iter(range(100))
+    web: Site = {
+        "/": page("accueil"),
+        "/b": lambda asked: page(f"version {next(versions)}"),
+        "/sitemap.xml": sitemap("/b", lastmod="2020-01-01"),
+    }
+    night = nights(sites({"a.fr": web}))
+    for _ in range(8):
+        night("a.fr")
+        night.clock.days(1)
+    caught = len(statuses(night, "/b"))
+    for _ in range(4):
+        night("a.fr")
+        night.clock.days(1)
+    assert len(statuses(night, "/b")) == caught + 4
+
+
+def test_410_leaves_at_once(nights: Begin) -> None:
+    web = {"/": page("accueil", "/b"), "/b": page("deux")}
+    night = nights(sites({"a.fr": web}))
+    night("a.fr")
+    web["/b"] = Reply(410)
+    night.clock.days(1)
+    assert night("a.fr").gone == 1
+    *_, last = night.records()
+    assert isinstance(last, Gone)
+    assert (last.url, last.reason) == ("http://a.fr/b", "410")
+
+
+def test_404_leaves_after_three_nights(nights: Begin) -> None:
+    web = {"/": page("accueil", "/b"), "/b": page("deux")}
+    night = nights(sites({"a.fr": web}))
+    night("a.fr")
+    del web["/b"]
+    gone = []
+    for _ in range(4):
+        night.clock.days(1)
+        gone.append(night("a.fr").gone)
+    assert gone == [0, 0, 1, 0]
+    assert [record.reason for record in night.records() if isinstance(record, Gone)] == ["404"]
+
+
+def test_a_page_that_comes_back_is_new(nights: Begin) -> None:
+    web: dict[str, Reply] = {"/": page("accueil", "/b"), "/b": page("deux")}
+    night = nights(with_etags(sites({"a.fr": web})))
+    night("a.fr")
+    web["/b"] = Reply(410)
+    night.clock.days(1)
+    night("a.fr")
+    web["/b"] = page("deux")
+    night.clock.days(31)
+    assert night("a.fr").new == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        (page("deux", head='<meta name="robots" content="noindex">'), "noindex"),
+        (Reply(301, headers={"Location": "/"}), "redirect"),
+        (page("deux", **{"tdm-reservation": "1"}), "reserved"),
+        (page("deux", head='<link rel="canonical" href="/c">'), "canonical elsewhere"),
+    ],
+)
+def test_a_page_that_no_longer_wants_to_be_found_leaves(nights: Begin, after: Reply, reason: str) -> None:
+    web = {"/": page("accueil", "/b"), "/b": page("deux")}
+    night = nights(sites({"a.fr": web}))
+    night("a.fr")
+    web["/b"] = after
+    night.clock.days(1)
+    night("a.fr")
+    assert [(r.url, r.reason) for r in night.records() if isinstance(r, Gone)] == [("http://a.fr/b", reason)]
+
+
+def test_a_page_that_robots_txt_now_forbids_leaves_without_being_asked(nights: Begin) -> None:
+    web: dict[str, Reply | str] = {"/": page("accueil", "/b"), "/b": page("deux")}
+    night = nights(sites({"a.fr": web}))
+    night("a.fr")
+    web["/robots.txt"] = "User-agent: *\nDisallow: /b"
+    night.clock.days(1.01)
+    night("a.fr")
+    assert statuses(night, "/b") == [200]
+    assert [(r.url, r.reason) for r in night.records() if isinstance(r, Gone)] == [("http://a.fr/b", "robots")]
+
+
+def test_a_site_that_vanished_leaves_after_a_month(nights: Begin) -> None:
+    web: dict[str, dict[str, Reply]] = {"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}}
+    night = nights(sites(web))
+    night("a.fr")
+    web["a.fr"] = {"/robots.txt": Reply(500), "/": Reply(500), "/b": Reply(500)}
+    gone = []
+    for _ in range(34):
+        night.clock.days(1)
+        gone.append(night("a.fr").gone)
+    assert sum(gone[:30]) == 0
+    assert sum(gone) == 2
+    assert {r.reason for r in night.records() if isinstance(r, Gone)} == {"vanished"}
+
+
+# --- where addresses come from -----------------------------------------------------------------------------------
+
+
+def test_sitemaps_come_before_links_and_may_be_packed_nested_and_named_in_robots_txt(nights: Begin) -> None:
+    index = b"<sitemapindex><sitemap><loc>http://a.fr/plan/1.xml.gz</loc></sitemap></sitemapindex>"
+    web: dict[str, Reply | str] = {
+        "/robots.txt": "Sitemap: http://a.fr/plan.xml\n",
+        "/plan.xml": Reply(body=index, headers=XML),
+        "/plan/1.xml.gz": Reply(body=gzip.compress(sitemap("/liste").body), headers=XML),
+        "/": page("accueil", "/lien"),
+        "/liste": page("liste"),
+        "/lien": page("lien"),
+    }
+    night = nights(sites({"a.fr": web}))
+    night("a.fr")
+    assert night.web.asked_of("a.fr") == ["/plan.xml", "/plan/1.xml.gz", "/", "/liste", "/lien"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "feed"),
+    [
+        ("rss", "<rss><channel><item><link>http://a.fr/nouvelle</link></item></channel></rss>"),
+        ("atom", '<feed xmlns="http://www.w3.org/2005/Atom"><entry><link href="/nouvelle"/></entry></feed>'),
+    ],
+)
+def test_feeds_tell_what_is_new(nights: Begin, kind: str, feed: str) -> None:
+    head = f'<link rel="alternate" type="application/{kind}+xml" href="/actus.xml">'
+    web = {
+        "/": page("accueil", head=head),
+        "/actus.xml": Reply(body=feed.encode(), headers={"Content-Type": f"application/{kind}+xml"}),
+        "/nouvelle": page("nouvelle"),
+    }
+    night = nights(sites({"a.fr": web}))
+    assert night("a.fr").new == 2
+    assert night.web.asked_of("a.fr") == ["/", "/actus.xml", "/nouvelle"]
+
+
+def test_redirects_are_addresses_of_their_own_and_stay_in_scope(nights: Begin) -> None:
+    web = {
+        "a.fr": {
+            "/": page("accueil", "/vieux", "/dehors"),
+            "/vieux": Reply(301, headers={"Location": "/neuf"}),
+            "/dehors": Reply(302, headers={"Location": "http://ailleurs.com/x"}),
+            "/neuf": page("neuf"),
+        },
+        "ailleurs.com": {"/x": page("non")},
+    }
+    night = nights(sites(web))
+    report = night("a.fr")
+    assert report.new == 2
+    assert night.web.asked_of("ailleurs.com") == []
+    assert report.refusals == {"redirect": 1, "redirect out of scope": 1}
+
+
+def test_www_and_the_bare_name_are_one_site(nights: Begin) -> None:
+    web = {
+        "a.fr": {"/": Reply(301, headers={"Location": "http://www.a.fr/"})},
+        "www.a.fr": {"/": page("accueil", "http://a.fr/b"), "/b": page("deux")},
+    }
+    night = nights(sites(web))
+    assert night("a.fr").new == 2
+    assert night.web.asked_of("www.a.fr") == ["/", "/b"]
+
+
+def test_a_site_inside_a_shared_host_is_crawled_inside_its_folder(nights: Begin) -> None:
+    web = {"/a": page("ville a", "/a/1", "/b", "/ab", "/"), "/a/1": page("une"), "/b": page("non"), "/ab": page("non")}
+    night = nights(sites({"partage.fr": web}))
+    assert night("http://partage.fr/a").new == 2
+    assert night.web.asked_of("partage.fr") == ["/a", "/a/1"]
+
+
+def test_only_one_host_is_crawled_when_asked(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("a")}, "b.fr": {"/": page("b")}}))
+    assert night("a.fr", "b.fr", only="b.fr").new == 1
+    assert night.web.asked_of("a.fr") == []
+
+
+# --- traps -------------------------------------------------------------------------------------------------------
+
+
+def test_a_host_stops_at_its_budget_which_grows_with_what_was_useful(nights: Begin) -> None:
+    def endless(asked: Asked) -> Reply:
+        number = int("".join(filter(str.isdigit, asked.target)) or 0)
+        return page(f"page {number}", *(f"/{'abcdefghij'[n % 10]}{number * 3 + n}" for n in range(1, 4)))
+
+    night = nights(endless)
+    night("a.fr", pages_per_host=30)
+    first = len(set(night.web.asked_of("a.fr")))
+    assert first == 29  # and the sitemap that was looked for
+    night.clock.days(1)
+    night("a.fr", pages_per_host=30)
+    assert 50 <= len(set(night.web.asked_of("a.fr"))) <= 60
+
+
+def test_a_calendar_is_not_followed_for_ever(nights: Begin) -> None:
+    def calendar(asked: Asked) -> Reply | None:
+        year, _, month = asked.target.removeprefix("/agenda/").partition("-")
+        if asked.target == "/":
+            return page("accueil", "/agenda/2026-01")
+        if not asked.target.startswith("/agenda/"):
+            return None
+        following = int(year) * 12 + int(month)
+        return page("agenda", f"/agenda/{following // 12}-{following % 12 + 1:02}")
+
+    night = nights(calendar)
+    night("a.fr")
+    assert len(night.web.asked_of("a.fr")) < 40

@@ -1,0 +1,217 @@
+"""What the server saw: each rule of politeness, judged from the other side."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import pytest
+
+from tests.crawl.conftest import Nights
+from tests.web.server import Answer, Asked, Reply, page, sites
+
+Begin = Callable[[Answer], Nights]
+
+
+def pauses(night: Nights, host: str) -> list[float]:
+    """Seconds between an answer and the next request to the same host."""
+    seen = [asked for asked in night.web.seen if asked.host == host]
+    return [after.at - before.answered_at for before, after in pairwise(seen)]
+
+
+def test_a_host_gets_one_request_at_a_time_and_its_pause_between_two(nights: Begin) -> None:
+    pages = {f"/{n}": page(f"page {n}") for n in range(6)}
+    web = sites({h: {"/": page("accueil", *pages), **pages} for h in ("a.fr", "b.fr")})
+    night = nights(web)
+    report = night("a.fr", "b.fr", delay_s=0.2)
+    assert report.new == 14
+    for host in ("a.fr", "b.fr"):
+        assert night.web.open_at_once[host] == 1
+        assert min(pauses(night, host)) >= 0.2
+
+
+def test_hosts_do_not_wait_for_each_other(nights: Begin) -> None:
+    hosts = [f"h{n}.fr" for n in range(20)]
+    night = nights(sites({h: {"/": page("accueil", "/1"), "/1": page("une")} for h in hosts}))
+    report = night(*hosts, delay_s=0.2)
+    assert report.new == 40
+    # Four requests and three pauses each: side by side that is under two seconds, in a row it would be twelve.
+    assert night.web.seen[-1].at - night.web.seen[0].at < 6
+
+
+def test_robots_txt_is_asked_first_once_and_again_after_a_day(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil", "/1"), "/1": page("une")}}))
+    night("a.fr", revisit_min_days=0)
+    assert [asked.target for asked in night.web.seen][:2] == ["/robots.txt", "/sitemap.xml"]
+    night("a.fr", revisit_min_days=0)
+    assert [asked.target for asked in night.web.seen].count("/robots.txt") == 1
+    night.clock.days(1.01)
+    night("a.fr", revisit_min_days=0)
+    assert [asked.target for asked in night.web.seen].count("/robots.txt") == 2
+
+
+def test_a_disallowed_path_is_never_requested(nights: Begin) -> None:
+    robots = "User-agent: *\nDisallow: /prive\nAllow: /prive/ouvert\n"
+    pages = {"/prive": page("non"), "/prive/a": page("non"), "/prive/ouvert": page("oui"), "/b": page("oui")}
+    night = nights(sites({"a.fr": {"/robots.txt": robots, "/": page("accueil", *pages), **pages}}))
+    report = night("a.fr")
+    assert sorted(night.web.asked_of("a.fr")) == ["/", "/b", "/prive/ouvert"]
+    assert report.refusals["robots"] == 2
+
+
+def test_our_own_name_in_robots_txt_comes_before_the_star(nights: Begin) -> None:
+    robots = "User-agent: *\nDisallow: /\n\nUser-agent: elunum/2.0\nDisallow: /b\n"
+    night = nights(sites({"a.fr": {"/robots.txt": robots, "/": page("accueil", "/b", "/c"), "/c": page("oui")}}))
+    night("a.fr")
+    assert night.web.asked_of("a.fr") == ["/", "/c"]
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"), [(404, ["/"]), (403, ["/"]), (401, ["/"]), (500, []), (503, []), (429, [])]
+)
+def test_the_status_of_robots_txt_decides(nights: Begin, status: int, asked: list[str]) -> None:
+    robots = Reply(status, b"User-agent: *\nDisallow:\n")
+    night = nights(sites({"a.fr": {"/robots.txt": robots, "/": page("accueil")}}))
+    report = night("a.fr")
+    assert night.web.asked_of("a.fr") == asked
+    if not asked:
+        assert report.errors["robots.txt unreachable"] >= 1
+        assert len(night.web.seen) <= 5
+
+
+def test_robots_txt_is_found_behind_redirects(nights: Begin) -> None:
+    robots = Reply(301, headers={"Location": "/autre.txt"})
+    rules = "User-agent: *\nDisallow: /b"
+    night = nights(sites({"a.fr": {"/robots.txt": robots, "/autre.txt": rules, "/": page("accueil", "/b")}}))
+    night("a.fr")
+    assert night.web.asked_of("a.fr", besides=("/robots.txt", "/sitemap.xml", "/autre.txt")) == ["/"]
+
+
+def test_rules_beyond_500_kib_are_not_read_and_those_before_are_obeyed(nights: Begin) -> None:
+    robots = "User-agent: *\nDisallow: /avant\n" + "# remplissage\n" * 40_000 + "Disallow: /apres\n"
+    pages = {"/avant": page("non"), "/apres": page("oui")}
+    night = nights(sites({"a.fr": {"/robots.txt": robots, "/": page("accueil", *pages), **pages}}))
+    night("a.fr")
+    assert night.web.asked_of("a.fr") == ["/", "/apres"]
+
+
+def test_crawl_delay_is_honoured(nights: Begin) -> None:
+    robots = "User-agent: *\nCrawl-delay: 0.5\n"
+    night = nights(sites({"a.fr": {"/robots.txt": robots, "/": page("accueil", "/b"), "/b": page("deux")}}))
+    night("a.fr")
+    assert min(pauses(night, "a.fr")) >= 0.5
+
+
+def answering(*replies: Reply) -> Callable[[Asked], Reply | None]:
+    """Each request gets the next reply, the last one for ever."""
+    left: Iterator[Reply] = iter(replies)
+    return lambda asked: next(left, replies[-1])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured(nights: Begin, status: int) -> None:
+    wait = Reply(status, headers={"Retry-After": "2"})
+    night = nights(sites({"a.fr": {"/": answering(wait, page("accueil"))}}))
+    report = night("a.fr")
+    assert report.new == 1
+    assert pauses(night, "a.fr")[-1] >= 2
+
+
+def test_without_retry_after_the_pause_doubles(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": answering(Reply(429), Reply(429), page("accueil"))}}))
+    report = night("a.fr")
+    assert report.new == 1
+    first, second = pauses(night, "a.fr")[-2:]
+    assert first >= 1
+    assert second >= 2
+
+
+def test_a_host_that_asks_for_a_long_pause_is_left_for_the_night(nights: Begin) -> None:
+    wait = Reply(503, headers={"Retry-After": "7200"})
+    night = nights(sites({"a.fr": {"/": answering(wait, page("accueil"))}}))
+    report = night("a.fr")
+    assert (report.new, report.errors) == (0, {"status 503": 1})
+    night.clock.days(1)
+    assert night("a.fr").new == 1
+
+
+def test_a_host_that_keeps_failing_is_left_for_the_night_and_asked_again_the_next(nights: Begin) -> None:
+    links = [f"/{n}" for n in range(30)]
+    broken = {link: Reply(500) for link in links}
+    night = nights(sites({"a.fr": {"/": page("accueil", *links), **broken}}))
+    report = night("a.fr")
+    assert report.errors == {"status 500": 4}
+    assert len(night.web.asked_of("a.fr")) == 5
+    night.clock.days(1)
+    night("a.fr")
+    assert len(night.web.asked_of("a.fr")) > 5
+
+
+def test_a_page_that_fails_is_tried_twice_and_the_others_go_on(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil", "/b", "/c"), "/b": Reply(500), "/c": page("oui")}}))
+    report = night("a.fr")
+    assert report.new == 2
+    assert night.web.asked_of("a.fr") == ["/", "/b", "/c", "/b"]
+    assert report.errors_by_host == {"a.fr": {"status 500": 2}}
+
+
+def test_the_user_agent_leads_to_the_page_that_explains_us(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil")}}))
+    night("a.fr")
+    assert {asked.headers["user-agent"] for asked in night.web.seen} == {
+        night.settings().user_agent,
+    }
+    assert "/robot" in night.settings().user_agent
+    assert all("cookie" not in asked.headers and "referer" not in asked.headers for asked in night.web.seen)
+
+
+# --- what pages ask --------------------------------------------------------------------------------------------------
+
+NOINDEX = '<meta name="robots" content="noindex">'
+
+
+@pytest.mark.parametrize(
+    "refusing",
+    [
+        page("secret", "/lien", head=NOINDEX),
+        page("secret", "/lien", head='<meta name="ROBOTS" content="NONE">'.replace("NONE", "NOINDEX, FOLLOW")),
+        page("secret", "/lien", head='<meta name="elunum" content="noindex">'),
+        page("secret", "/lien", **{"X-Robots-Tag": "noindex"}),
+        page("secret", "/lien", **{"X-Robots-Tag": "elunum: noindex"}),
+        page("secret", "/lien", **{"TDM-Reservation": "1"}),
+        page("secret", "/lien", head='<meta name="tdm-reservation" content="1">'),
+    ],
+)
+def test_a_page_that_refuses_is_not_kept_and_its_links_are_followed(nights: Begin, refusing: Reply) -> None:
+    web = {"/": page("accueil", "/secret"), "/secret": refusing, "/lien": page("oui")}
+    night = nights(sites({"a.fr": web}))
+    report = night("a.fr")
+    assert [record.url for record in night.records()] == ["http://a.fr/", "http://a.fr/lien"]  # type: ignore[union-attr]
+    assert report.refused == 1
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        page("liste", "/lien", head='<meta name="robots" content="nofollow">'),
+        page("liste", "/lien", head='<meta name="robots" content="none">'),
+        page("liste", "/lien", **{"X-Robots-Tag": "nofollow"}),
+        page("liste", '/lien" rel="nofollow'),
+    ],
+)
+def test_nofollow_links_are_not_followed(nights: Begin, closed: Reply) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil", "/liste"), "/liste": closed, "/lien": page("non")}}))
+    night("a.fr")
+    assert night.web.asked_of("a.fr") == ["/", "/liste"]
+
+
+def test_orders_given_to_another_crawler_are_not_ours(nights: Begin) -> None:
+    other = page("ouvert", head='<meta name="googlebot" content="noindex">', **{"X-Robots-Tag": "googlebot: noindex"})
+    night = nights(sites({"a.fr": {"/": other}}))
+    assert night("a.fr").new == 1
+
+
+def test_a_page_that_names_another_as_canonical_gives_its_place_to_it(nights: Begin) -> None:
+    copy = page("copie", head='<link rel="canonical" href="/original">')
+    web = {"/": page("accueil", "/copie"), "/copie": copy, "/original": page("original")}
+    night = nights(sites({"a.fr": web}))
+    night("a.fr")
+    assert [record.url for record in night.records()] == ["http://a.fr/", "http://a.fr/original"]  # type: ignore[union-attr]
