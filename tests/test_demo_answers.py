@@ -1,0 +1,86 @@
+"""The floor of answer quality: questions asked of the demo web, with the pages that answer them.
+
+tests/judged/demo_queries.csv holds the judgments: 3 answers the question, 2 helps, 1 touches it. A page that is not
+listed is worth nothing. A score may fall only by an edit that someone defends.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from datetime import UTC, datetime
+
+import pytest
+
+from demo.pages import Web
+from elunum.archive import ArchiveWriter
+from elunum.index import build, update
+from elunum.model import Hit, Page, Search
+from elunum.search.engine import Engine, open_engine
+from elunum.settings import Settings
+from elunum.sources import SourceList, read
+from tests.conftest import CHECKOUT
+
+FLOOR_OF_NDCG_AT_10 = 0.90
+
+JUDGED: dict[str, dict[str, int]] = defaultdict(dict)
+with (CHECKOUT / "tests" / "judged" / "demo_queries.csv").open(encoding="utf-8", newline="") as _file:
+    for _row in csv.DictReader(_file):
+        JUDGED[_row["query"]][_row["url"]] = int(_row["relevance"])
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """The demo web, indexed without a crawl."""
+    settings = Settings(data=tmp_path_factory.mktemp("answers"))
+    web = Web()
+    refused = {page.url for page in web.refused()}
+    with ArchiveWriter(settings.archive_dir, settings.archive) as archive:
+        for page in web.pages.values():
+            if page.url not in refused:
+                answer = web.answer(page.host, page.path)
+                now = datetime(2026, 11, 22, tzinfo=UTC)
+                archive.write(Page(page.url, answer.status, answer.headers, answer.body, now))
+    update.update(settings, SourceList(read(CHECKOUT / "demo" / "sources.csv")))
+    build.build(settings)
+    return open_engine(settings)
+
+
+def gain(query: str, hit: Hit) -> int:
+    """How well a result answers, whichever of its copies was judged."""
+    return max(JUDGED[query].get(url, 0) for url in (hit.url, *hit.copies))
+
+
+def ndcg(gains: list[int], ideal: list[int]) -> float:
+    """Normalised discounted cumulative gain at 10. Source: Järvelin and Kekäläinen, 2002."""
+
+    def dcg(values: list[int]) -> float:
+        return sum((2.0**value - 1) / math.log2(rank + 2) for rank, value in enumerate(values[:10]))
+
+    return dcg(gains) / dcg(sorted(ideal, reverse=True))
+
+
+def test_every_judged_page_is_in_the_demo_web() -> None:
+    known = {page.url for page in Web().pages.values()}
+    for query, judged in JUDGED.items():
+        assert set(judged) <= known, query
+        assert max(judged.values()) == 3, query
+
+
+def test_each_question_has_an_answer_among_its_first_three_results(engine: Engine) -> None:
+    without = [
+        query
+        for query in JUDGED
+        if not any(gain(query, hit) == 3 for hit in engine.search(Search(q=query, size=3)).hits)
+    ]
+    assert not without
+
+
+def test_the_best_pages_come_first(engine: Engine) -> None:
+    scores = {
+        query: ndcg([gain(query, hit) for hit in engine.search(Search(q=query)).hits], list(judged.values()))
+        for query, judged in JUDGED.items()
+    }
+    worst = sorted(scores.items(), key=lambda item: item[1])[:5]
+    assert sum(scores.values()) / len(scores) >= FLOOR_OF_NDCG_AT_10, worst
