@@ -240,6 +240,16 @@ def status(json: Json = False) -> None:
     )
 
 
+@app.command("privacy-check")
+def privacy_check(json: Json = False) -> None:
+    """Prove that nothing about readers is recorded; the report, in French, is one to keep. Exit 1 on a leak."""
+    from elunum.privacy import check
+
+    report = check(load())
+    show(report, json, lines=[report.render()])
+    raise typer.Exit(1 if report.leaks else 0)
+
+
 @enjeux_app.command("check")
 def enjeux_check(json: Json = False) -> None:
     """Duplicates in the référentiel, expressions that never match, and ones that match everywhere."""

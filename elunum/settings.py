@@ -114,6 +114,9 @@ class SiteSettings(_Section):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
     workers: int = Field(1, ge=1, description="Serving processes")
+    requests_per_minute: int = Field(
+        600, ge=0, description="Requests of one network that a serving process answers in a minute; 0 for no limit"
+    )
     base_url: str = Field(
         "http://127.0.0.1:8000", description="Public address, used in feeds and the API documentation"
     )

@@ -20,10 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from elunum import __version__
 from elunum.errors import IndexVersionError, QueryError
-from elunum.logs import bare_traceback
 from elunum.settings import Settings
 from elunum.site import api, exports, metrics, replies, views
 from elunum.site.context import Context
+from elunum.site.guard import Guard
 
 log = logging.getLogger("elunum.site")
 
@@ -54,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(IndexVersionError, _no_index)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)
+    app.add_middleware(Guard, per_minute=settings.site.requests_per_minute)
     app.add_middleware(Door)
     return app
 
@@ -86,7 +87,7 @@ class Door:
         # Tantivy's panics descend from BaseException. Nothing may reach the server's own logger: an exception's
         # message can hold what the reader typed.
         except BaseException as error:
-            log.error("crash\n%s", bare_traceback(error), extra={"route": metrics.route_of(scope)})
+            log.error("crash", exc_info=error, extra={"route": metrics.route_of(scope)})
             if status == 0:
                 await _crashed(Request(scope))(scope, receive, send_out)
         finally:

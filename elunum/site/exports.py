@@ -214,7 +214,7 @@ async def search_atom(request: Request) -> Response:
     body = atom_of(here, search, all_hits(here, search, FEED_ROWS))
     # The tag is that of the content, the same for everyone: it recognises a feed, not a reader.
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    headers: dict[str, str] = replies.NO_STORE | {"cache-control": "no-cache", "etag": etag}
+    headers: dict[str, str] = replies.NO_STORE | {"cache-control": "private, no-cache", "etag": etag}
     if request.headers.get("if-none-match") in (etag, f"W/{etag}"):
         return Response(status_code=304, headers=headers)
     return replies.download(request, body, "application/atom+xml; charset=utf-8", headers=headers)

@@ -19,14 +19,12 @@ from elunum import logs
 from elunum.errors import SettingsError
 from elunum.search.engine import open_engine
 from elunum.settings import Settings
+from elunum.site import guard
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 log = logging.getLogger("elunum.site")
-
-MAX_CONCURRENT = 200
-"""Requests in hand in one worker before the next ones get 503: about two seconds of work."""
 
 
 def serve(settings: Settings) -> None:
@@ -34,6 +32,7 @@ def serve(settings: Settings) -> None:
 
     Raises SettingsError when the port is taken, IndexVersionError when there is no index: before any worker starts.
     """
+    guard.harden()
     open_engine(settings)
     listening = _listen(settings.site.host, settings.site.port)
     config = uvicorn.Config(
@@ -43,11 +42,10 @@ def serve(settings: Settings) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers=False,  # who asks is never looked at, so nobody needs to tell
-        limit_concurrency=MAX_CONCURRENT,
+        http=guard.Patient,
+        proxy_headers=False,  # who asks is nobody's business but the guard's
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
-        h11_max_incomplete_event_size=16_384,
         ws="none",
         lifespan="off",
     )

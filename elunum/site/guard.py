@@ -1,0 +1,281 @@
+"""What keeps the service answering when someone asks too much, without keeping anything about who asks.
+
+Two limits, from the wire up: `Patient` lets go of clients that are slow to say what they want; `Guard` counts what one
+network asks in a minute, and refuses what could not be answered in time. Everything is in the memory of one process:
+numbers under keyed hashes, whose key is drawn at start and whose last trace is gone a minute after the reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import resource
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_S = 10.0
+"""A request's head must be complete within, seconds, from the connection or from its first byte."""
+
+MAX_HEAD_BYTES = 64_000
+BODY_S = 10.0
+MAX_BODY_BYTES = 16_384
+"""Of a form; the same as elunum/site/context.py accepts."""
+
+IN_HAND = 100
+"""Requests begun in one process before the next ones get 503: about a second of work."""
+
+PERIOD_S = 30.0
+"""Counts of this period and of the one before are kept: a reader is forgotten within a minute of the last request."""
+
+MAX_COUNTED = 100_000
+"""Networks counted in one period; beyond, the period ends early. A table of 10 MB."""
+
+
+def harden() -> None:
+    """Keep this process and its children from leaving memory on disk, and let it hold many connections.
+
+    A core dump would hold what readers are asking: none is written, and were one taken by a program that ignores that
+    limit (core(5): piped dumps do), it would hold no memory at all.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # no /proc, or hidden: the limit above stands
+        Path("/proc/self/coredump_filter").write_text("0")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65_536)), hard))
+    os.umask(0o077)
+
+
+# --- slow clients ----------------------------------------------------------------------------------------------------
+
+
+class Patient(HttpToolsProtocol):
+    """uvicorn's protocol, with a limit on the time and the size of a request's head: it has neither."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._in_head = True
+        self._deadline: asyncio.TimerHandle | None = self.loop.call_later(HEAD_S, self._too_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._done_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+            # The last piece may hold the beginning of a body: only a head that is still not complete is refused.
+            if self._head_bytes - len(data) > MAX_HEAD_BYTES:
+                self.send_400_response("Request head too large.")
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_S, self._too_late)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._done_waiting()
+        super().on_headers_complete()
+
+    def _done_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+# --- too much --------------------------------------------------------------------------------------------------------
+
+
+class Counts:
+    """How many requests each network made in this period and the last one. Memory only.
+
+    Keys are hashes under a key drawn when the process starts and kept nowhere else. That is pseudonymous data all the
+    same (CNIL, 2025), which is why it lives for two periods at most and never leaves the process.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._now: dict[bytes, int] = {}
+        self._before: dict[bytes, int] = {}
+        self._until = 0.0
+
+    def add(self, address: str) -> int:
+        """Count one request; how many its network made in the current and the previous period."""
+        self.forget()
+        network = blake2b(_network(address), digest_size=16, key=self._key).digest()
+        self._now[network] = count = self._now.get(network, 0) + 1
+        return count + self._before.get(network, 0)
+
+    def forget(self) -> None:
+        """Drop what is older than two periods."""
+        now = self._clock()
+        if now >= self._until or len(self._now) >= MAX_COUNTED:
+            self._before = {} if now >= self._until + PERIOD_S else self._now
+            self._now = {}
+            self._until = now + PERIOD_S
+
+    def retry_after_s(self) -> int:
+        """Seconds until the current period ends."""
+        return max(1, round(self._until - self._clock()))
+
+    def __len__(self) -> int:
+        return len(self._now) + len(self._before)
+
+
+def _network(address: str) -> bytes:
+    """What is counted as one: an IPv4 address, or the /64 that a single IPv6 subscriber holds."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return b""
+    if parsed.version == 6:
+        mapped = parsed.ipv4_mapped
+        return mapped.packed if mapped else parsed.packed[:8]
+    return parsed.packed
+
+
+class Guard:
+    """Refuses with 429 the network that asks too much, with 503 what cannot be answered in time, with 408 what is slow.
+
+    It stands inside the door that adds headers and counts answers, around everything that works.
+    per_minute: requests of one network in one serving process; 0 for no limit.
+    """
+
+    def __init__(self, app: ASGIApp, per_minute: int) -> None:
+        self.app = app
+        self.per_minute = per_minute
+        self.counts = Counts()
+        self.in_hand = 0
+        self._forgetting: asyncio.TimerHandle | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self.per_minute and (address := _address(scope)) and self._asks_too_much(address):
+            await _refusal(scope, 429, self.counts.retry_after_s())(scope, receive, send)
+            return
+        if scope["method"] not in ("GET", "HEAD"):
+            # A form is small: it is read whole before it takes a place, so that slow forms take nobody's.
+            try:
+                receive = _again(await asyncio.wait_for(_body(receive), BODY_S), receive)
+            except TimeoutError:
+                await _refusal(scope, 408, 1)(scope, receive, send)
+                return
+        if self.in_hand >= IN_HAND:
+            await _refusal(scope, 503, 5)(scope, receive, send)
+            return
+        self.in_hand += 1
+        place_is_held = True
+
+        async def send_out(message: Message) -> None:
+            nonlocal place_is_held
+            if place_is_held:  # the work is done: a reader who is slow to take the answer holds no place
+                place_is_held = False
+                self.in_hand -= 1
+            await send(message)
+
+        try:
+            # Searches run to their end without pausing: those that wait are counted here before any of them begins.
+            await asyncio.sleep(0)
+            await self.app(scope, receive, send_out)
+        finally:
+            if place_is_held:
+                self.in_hand -= 1
+
+    def _asks_too_much(self, address: str) -> bool:
+        if self._forgetting is None:
+            self._forgetting = asyncio.get_running_loop().call_later(PERIOD_S, self._forget)
+        return self.counts.add(address) > self.per_minute
+
+    def _forget(self) -> None:
+        """By itself, even when nobody comes any more."""
+        self.counts.forget()
+        self._forgetting = asyncio.get_running_loop().call_later(PERIOD_S, self._forget) if len(self.counts) else None
+
+
+def _address(scope: Scope) -> str:
+    """Whom to count; empty for programs of this machine that come without a proxy: the operator's own.
+
+    X-Real-IP is believed from this machine alone, where our nginx is; it drops what readers claim about themselves.
+    """
+    peer = scope["client"][0] if scope.get("client") else ""
+    try:
+        local = not peer or ipaddress.ip_address(peer).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        return str(peer)
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-real-ip"), "")
+
+
+async def _body(receive: Receive) -> list[Message]:
+    """The messages of a request's body, up to one that exceeds what is accepted or says that the reader left."""
+    received: list[Message] = []
+    size = 0
+    while True:
+        message = await receive()
+        received.append(message)
+        size += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body") or size > MAX_BODY_BYTES:
+            return received
+
+
+def _again(received: list[Message], receive: Receive) -> Receive:
+    """The messages already received, then those that follow."""
+    waiting = iter(received)
+
+    async def next_message() -> Message:
+        return next(waiting, None) or await receive()
+
+    return next_message
+
+
+_SENTENCES = {
+    408: ("La demande n’est pas arrivée entière", "Elle a mis trop de temps à parvenir jusqu’ici. Réessayez."),
+    429: (
+        "Trop de demandes à la fois",
+        "Beaucoup de demandes viennent d’arriver de votre réseau. Réessayez dans {} secondes.",
+    ),
+    503: ("Le service est très demandé", "Réessayez dans {} secondes."),
+}
+_CODES = {408: "too_slow", 429: "too_many_requests", 503: "unavailable"}
+_PAGE = (
+    '<!doctype html><html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    "<title>{title} – Elunum</title></head><body><main><h1>{title}</h1><p>{sentence}</p>"
+    '<p><a href="/">Accueil</a></p></main></body></html>'
+)
+
+
+def _refusal(scope: Scope, status: int, retry_after_s: int) -> Response:
+    """A short answer that costs next to nothing to make: there is no time for more when it is needed."""
+    title, sentence = _SENTENCES[status]
+    sentence = sentence.format(retry_after_s)
+    headers = {"retry-after": str(retry_after_s), "cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
+    if status == 408:
+        headers["connection"] = "close"
+    if scope["path"].startswith("/api/"):
+        error: dict[str, Any] = {"code": _CODES[status], "message": f"{title}. {sentence}", "parameter": None}
+        return Response(orjson.dumps({"error": error}), status, headers, "application/json")
+    return Response(_PAGE.format(title=title, sentence=sentence), status, headers, "text/html; charset=utf-8")
