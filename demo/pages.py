@@ -279,7 +279,11 @@ class Web:
 
     def _message(self, site: Site, title: str, text: str, more: str = "") -> bytes:
         body = f"<p>{html.escape(text)}</p>{more}"
-        page = _fill(site.style, site, title=title, lang=site.lang, head="", menu="", breadcrumb="", when="", body=body)
+        # Kept out of indexes as a careful town would, so that the demo shows its pages; the links still have no end.
+        head = '<meta name="robots" content="noindex">'
+        page = _fill(
+            site.style, site, title=title, lang=site.lang, head=head, menu="", breadcrumb="", when="", body=body
+        )
         return page.encode(site.encoding, "xmlcharrefreplace")
 
 
