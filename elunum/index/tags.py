@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 from elunum.errors import SettingsError
 from elunum.model import Document, DocumentId, Tag, Where, Why
 from elunum.settings import Settings
+from elunum.text import fold
 
 FOLDER = Path(__file__).parent / "referentiel"
 
@@ -217,15 +217,14 @@ def _is_acronym(word: str) -> bool:
 
 def _key(word: str) -> str:
     """A word without accents, case or plural; empty for an article or a possessive."""
-    folded = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)).lower()
+    folded = fold(word)
     if folded in _GRAMMAR:
         return ""
-    if folded in ("au", "aux"):
-        return "a"
-    return _singular(folded)
+    return "a" if folded in ("au", "aux") else _singular(folded)
 
 
 def _singular(word: str) -> str:
+    # Lighter than text.stem, which also removes gender and infinitives: that cost 0.7 point of F1 here.
     if len(word) <= 3:
         return word
     if word.endswith("aux") and not word.endswith("eaux") and len(word) > 5 and word != "travaux":
