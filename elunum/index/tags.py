@@ -15,7 +15,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -35,13 +35,17 @@ MAX_WORDS = 4_000
 NEAR = 12
 """A context word counts when it stands within this many words of the expression."""
 
-# What one sighting of an expression is worth, by where it stands; measured by bench/enjeux.
-FIELD_WEIGHTS: Mapping[Where, float] = {"title": 3.0, "headings": 1.0, "url": 1.0, "anchor": 1.0, "body": 1.0}
+# What one sighting of an expression is worth, by where it stands; a body is worth at most twice its figure, when the
+# expression fills it. Tried from half to double: F1 moves by less than a point, see bench/enjeux.
+FIELD_WEIGHTS: Mapping[Where, float] = {"title": 3.0, "headings": 1.0, "url": 1.0, "anchor": 1.0, "body": 2.0}
 USUAL_WORDS = 250
 """Words of a usual page: in one twice as long, a sighting is worth less."""
 
-# Logistic curve from evidence to the chance that the tag is right, fitted on judged pages; see bench/enjeux.
-INTERCEPT, SLOPE, SHARE = -0.6, 1.3, 1.0
+NOTHING = 6.0
+"""Evidence that any page is about nothing in particular: two expressions of weight 3 in the body outweigh it."""
+
+# Logistic curve from the share of the evidence to the chance that the tag is right; fitted by bench/enjeux.
+INTERCEPT, SLOPE = 1.76, 1.14
 THRESHOLD = 0.5
 
 
@@ -77,16 +81,12 @@ class Expression:
 
     enjeu: str  # slug; empty for words that announce nothing and only hide a shorter expression
     service: str  # name; empty when the expression announces the enjeu and none of its services
-    text: str  # as written: forms separated by « | », the first is the one shown
-    forms: tuple[Key, ...]
-    weight: float  # 3: enough in a title or said twice; 2: strong; 1: a hint; 0.5: faint
+    text: str
+    key: Key
+    weight: float  # 3: says the enjeu by itself; 2: strongly; 1: a hint; counted squared, so that hints stay hints
     requires: frozenset[Key]  # one of them must stand near; empty: no condition
     excludes: frozenset[Key]  # none of them may stand near
     line: int
-
-    @property
-    def shown(self) -> str:
-        return self.text.split("|")[0].strip()
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ def _read(folder: Path) -> tuple[Referentiel, list[str]]:
         row["slug"]: Enjeu(row["slug"], row["nom"], row["type"], row["domaine"], row["description"])
         for _, row in _rows(folder / "enjeux.csv", ("slug", "nom", "type", "domaine", "description"), digest, problems)
     }
-    services = []
+    services: dict[Service, None] = {}
     for line, row in _rows(folder / "services.csv", ("enjeu", "service"), digest, problems):
         if row["enjeu"] not in enjeux:
             problems.append(f"services.csv line {line}: unknown enjeu; take a slug of enjeux.csv")
-        services.append(Service(row["enjeu"], row["service"]))
+        services[Service(row["enjeu"], row["service"])] = None
     expressions = []
     columns = ("enjeu", "service", "expression", "weight", "requires", "excludes")
     for line, row in _rows(folder / "expressions.csv", columns, digest, problems):
@@ -148,13 +148,13 @@ def _rows(path: Path, columns: Sequence[str], digest: Any, problems: list[str]) 
         yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
 
 
-def _fault(row: dict[str, str], enjeux: Mapping[str, Enjeu], services: Sequence[Service]) -> str:
+def _fault(row: dict[str, str], enjeux: Mapping[str, Enjeu], services: Mapping[Service, None]) -> str:
     """What is wrong with a line of expressions.csv, and the remedy; empty when nothing is."""
     if row["enjeu"] and row["enjeu"] not in enjeux:
         return "unknown enjeu; take a slug of enjeux.csv"
     if row["service"] and Service(row["enjeu"], row["service"]) not in services:
         return "this service is not one of this enjeu; copy its name from services.csv"
-    if not row["expression"] or not all(keys(form) for form in row["expression"].split("|")):
+    if not keys(row["expression"]):
         return "no word to look for; write an expression that is more than articles"
     try:
         weight = float(row["weight"] or "1")
@@ -170,12 +170,16 @@ def _expression(row: dict[str, str], line: int) -> Expression:
         row["enjeu"],
         row["service"],
         row["expression"],
-        tuple(dict.fromkeys(keys(form) for form in row["expression"].split("|"))),
+        keys(row["expression"]),
         float(row["weight"] or "1") if row["enjeu"] else 0.0,
-        frozenset(key for form in row["requires"].split(";") if (key := keys(form))),
-        frozenset(key for form in row["excludes"].split(";") if (key := keys(form))),
+        _context(row["requires"]),
+        _context(row["excludes"]),
         line,
     )
+
+
+def _context(cell: str) -> frozenset[Key]:
+    return frozenset(key for form in cell.split(";") if (key := keys(form))) if cell else frozenset()
 
 
 # --- words as compared -------------------------------------------------------------------------------------------
@@ -208,7 +212,12 @@ def keys(text: str) -> Key:
     A word with two capitals or more stays as it is: « SEL » is not « sel ». `Tagger` decides which words of a page are
     read that way: those that an expression writes so.
     """
-    return tuple(key for word in _WORD.findall(text) if (key := word if _is_acronym(word) else _key(word)))
+    return tuple(key for word in _WORD.findall(text) if (key := _as_written(word)))
+
+
+@lru_cache(maxsize=20_000)
+def _as_written(word: str) -> str:
+    return word if _is_acronym(word) else _key(word)
 
 
 def _is_acronym(word: str) -> bool:
@@ -296,6 +305,7 @@ class _Sightings:
     title: int = 0
     headings: int = 0
     url: int = 0
+    anchor: int = 0
     body: int = 0
 
 
@@ -310,15 +320,14 @@ class Tagger:
         """Changes with the data and with the corrections: what was tagged by another version is to be tagged again."""
         self._root: _Node = {}
         for expression in referentiel.expressions:
-            for form in expression.forms:
-                node = self._root
-                for word in form:
-                    node = node.setdefault(word, {})
-                node.setdefault("", []).append(expression)
+            node = self._root
+            for word in expression.key:
+                node = node.setdefault(word, {})
+            node.setdefault("", []).append(expression)
         self._acronyms = frozenset(
             word
             for e in referentiel.expressions
-            for form in (*e.forms, *e.requires, *e.excludes)
+            for form in (e.key, *e.requires, *e.excludes)
             for word in form
             if _is_acronym(word)
         )
@@ -361,6 +370,9 @@ class Tagger:
                 seen[expression].headings += 1
         for expression in self._expressions(self._keys.of_url(document.url), title_words):
             seen[expression].url += 1
+        for anchor in document.anchors[:5]:
+            for expression in self._expressions(self._keys.of(anchor[:200]), title_words):
+                seen[expression].anchor += 1
         body = self._keys.of(f"{document.description}\n{document.text}"[: MAX_WORDS * 10])[:MAX_WORDS]
         for expression in self._expressions(body, title_words):
             seen[expression].body += 1
@@ -454,18 +466,17 @@ def _holds(words: list[str], key: Key) -> bool:
 def _worth(expression: Expression, seen: _Sightings, words: int) -> float:
     """How much one expression says of the page: more in the title; in the body, more the denser it is."""
     worth = FIELD_WEIGHTS["title"] * bool(seen.title) + FIELD_WEIGHTS["url"] * bool(seen.url)
+    worth += FIELD_WEIGHTS["anchor"] * bool(seen.anchor)
     worth += FIELD_WEIGHTS["headings"] * seen.headings / (seen.headings + 1)
-    worth += FIELD_WEIGHTS["body"] * 2 * seen.body / (seen.body + 0.5 + 1.5 * words / USUAL_WORDS)
-    return expression.weight * worth
+    worth += FIELD_WEIGHTS["body"] * seen.body / (seen.body + 0.5 + 1.5 * words / USUAL_WORDS)
+    return expression.weight**2 / 3 * worth
 
 
 def _chance(evidence: float, everything: float) -> float:
-    """The chance that a tag is right, from its evidence and its share of all the evidence of the page."""
+    """The chance that a tag is right, from its evidence and all that the page holds, for other enjeux or for none."""
     if evidence <= 0:
         return 0.0
-    return round(
-        1 / (1 + math.exp(-(INTERCEPT + SLOPE * math.log(evidence) + SHARE * math.log(evidence / everything)))), 4
-    )
+    return round(1 / (1 + math.exp(-INTERCEPT - SLOPE * math.log(evidence / (everything + NOTHING)))), 4)
 
 
 def _why(expression: Expression, seen: _Sightings) -> Why:
@@ -474,10 +485,11 @@ def _why(expression: Expression, seen: _Sightings) -> Why:
         ("title", seen.title),
         ("headings", seen.headings),
         ("url", seen.url),
+        ("anchor", seen.anchor),
         ("body", seen.body),
     )
     where = next(name for name, count in places if count)
-    return Why(expression.shown, where, sum(count for _, count in places))
+    return Why(expression.text, where, sum(count for _, count in places))
 
 
 def tagger_of(settings: Settings) -> Tagger:
@@ -506,12 +518,11 @@ class CheckReport:
 def check(documents: Iterable[Document] | None = None, folder: Path = FOLDER) -> CheckReport:
     """Faults of the référentiel; with documents, also the expressions that match none of them, or far too many."""
     referentiel, problems = _read(folder)
-    first: dict[tuple[str, Key, frozenset[Key]], Expression] = {}
+    first: dict[tuple[str, Key], Expression] = {}
     for e in referentiel.expressions:
-        for form in e.forms:
-            before = first.setdefault((e.enjeu, form, e.requires), e)
-            if before is not e:
-                problems.append(f"expressions.csv line {e.line}: same as line {before.line}; keep one of the two")
+        before = first.setdefault((e.enjeu, e.key), e)
+        if before is not e:
+            problems.append(f"expressions.csv line {e.line}: same as line {before.line}; keep one of the two")
     bare = {e.enjeu for e in referentiel.expressions}
     problems += [
         f"enjeux.csv: {slug} has no expression; add some to expressions.csv"
@@ -524,7 +535,7 @@ def check(documents: Iterable[Document] | None = None, folder: Path = FOLDER) ->
     for document in documents or ():
         read += 1
         holding.update(tagger._read(document)[0].keys())
-    named = [(e, f"line {e.line}: {e.shown} ({e.enjeu or 'neutral'})") for e in referentiel.expressions]
+    named = [(e, f"line {e.line}: {e.text} ({e.enjeu or 'neutral'})") for e in referentiel.expressions]
     return CheckReport(
         referentiel.version,
         len(referentiel.enjeux),
