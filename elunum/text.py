@@ -40,17 +40,6 @@ _WORD = re.compile(
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
-UNACCENTED = {
-    ord(accented): bare
-    for bare, accents in {
-        "a": "àáâãäåā", "c": "çćč", "e": "èéêëēė", "i": "ìíîïī", "n": "ñń", "o": "òóôõöøō", "u": "ùúûüū", "y": "ýÿ",
-        "l": "ł", "s": "šś", "z": "žźż", "d": "đ",
-    }.items()
-    for accented in accents
-}  # fmt: skip
-"""Lower-case accented letters of European names -> their bare letter, one character for one."""
-
-
 class Span(NamedTuple):
     """A word of a text: where it stands, folded, and its stem."""
 
@@ -101,7 +90,7 @@ def forms(text: str) -> list[str]:
 def spans(text: str) -> Iterator[Span]:
     """Each word of a text with its place. Offsets are those of `text` as given: pass it in NFC."""
     for match in _WORD.finditer(text):
-        word, stem_ = _analysed(match[1])
+        word, stem_ = analysed(match[1])
         if word:
             yield Span(match.start(1), match.end(1), word, stem_)
 
@@ -115,7 +104,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     known = _known
     found = []
     for raw in _WORD.findall(nfc(text)):
-        pair = known.get(raw) or _analysed(raw)
+        pair = known.get(raw) or analysed(raw)
         if pair[0]:
             found.append(pair)
     return found
@@ -125,8 +114,8 @@ _known: dict[str, tuple[str, str]] = {}
 _MAX_KNOWN = 400_000
 
 
-def _analysed(raw: str) -> tuple[str, str]:
-    """A word and its stem. Remembered: a page repeats its words, and pages repeat each other's."""
+def analysed(raw: str) -> tuple[str, str]:
+    """The folded form of a word and its stem. Remembered: a page repeats its words, and pages repeat each other's."""
     if (pair := _known.get(raw)) is not None:
         return pair
     word = _NOT_WORD.sub("", fold(raw))[:MAX_WORD_CHARS]

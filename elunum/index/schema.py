@@ -29,7 +29,7 @@ from elunum.text import nfc, stems, words
 FORMAT = 1
 """Raised whenever an index written before could not be read, or would rank differently."""
 
-STORED_CHARS = 40_000
+STORED_CHARS = 20_000
 """Of a text, kept for the lines under a title; a match further down still finds the document."""
 
 MAX_INDEXED_WORDS = 100_000

@@ -44,7 +44,7 @@ from elunum.search.synonyms import Alternative, alternatives
 from elunum.search.synonyms import shown as also_shown
 from elunum.search.tantivy import Ranking
 from elunum.settings import Settings
-from elunum.text import fold, stems, words
+from elunum.text import STOP_WORDS, fold, stems, words
 
 FACETS = (
     "enjeu", "service", "kind", "type", "lang", "departement", "region", "year", "population", "label", "source"
@@ -634,7 +634,8 @@ def _stems_of(clause: Any) -> Iterable[str]:
         yield clause.stem
     elif isinstance(clause, Phrase):
         for word in clause.words:
-            yield word.stem
+            if word.word not in STOP_WORDS:
+                yield word.stem
     else:
         for option in clause.options:
             yield from _stems_of(option)

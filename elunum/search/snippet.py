@@ -6,10 +6,13 @@ import re
 from collections.abc import Collection
 from html import escape
 
-from elunum.text import UNACCENTED, stems
+from elunum.text import analysed, fold
 
 CHARS = 280
 """Length aimed at, before escaping."""
+
+MAX_MATCHES = 100
+"""Words looked at in one text: the best part is among the first ones, or nearly as good."""
 
 _SENTENCE = re.compile(r"(?:[.!?…:;]\s+|\n)")
 _SPACE = re.compile(r"\s+")
@@ -53,22 +56,40 @@ def _plain(text: str) -> str:
 def _matches(text: str, wanted: Collection[str]) -> list[tuple[int, int, str]]:
     """Start, end and stem of each word of the text whose stem is wanted.
 
-    The text is first skimmed for words that begin like a wanted stem; only those are analysed.
+    The text is first skimmed for words that begin like a wanted stem; only those are analysed. Skimming works on one
+    byte a character (Windows-1252, which writes French whole), so places in the bytes are places in the text.
     """
-    heads = {re.escape(stem[:4]).replace("oe", "(?:oe|œ)").replace("ae", "(?:ae|æ)") for stem in wanted if stem}
-    if not heads:
-        return []
-    # UNACCENTED maps one character to one, so places in the skimmed text are places in the text.
-    skimmed = text.lower()
-    if len(skimmed) != len(text):
-        skimmed = text  # a few capitals lower to two characters: their texts lose case folding, not their places
-    skimmed = skimmed.translate(UNACCENTED)
-    found = []
-    for match in re.finditer(rf"(?<![^\W_])(?:{'|'.join(sorted(heads))})[^\W_]*", skimmed):
-        stem = stems(text[match.start() : match.end()])
-        if len(stem) == 1 and stem[0] in wanted:
-            found.append((match.start(), match.end(), stem[0]))
-    return found
+    skimmed = b" " + text.encode("cp1252", "replace").translate(_BARE) + b" "
+    heads = {variant for stem in wanted for variant in _heads(stem)}
+    found: list[tuple[int, int, str]] = []
+    for head in heads:
+        room = len(found) + MAX_MATCHES // len(heads)
+        at = skimmed.find(head)
+        while at >= 0 and len(found) < room:
+            end = skimmed.index(b" ", at + 1)
+            stem = analysed(text[at : end - 1])[1]
+            if stem in wanted:
+                found.append((at, end - 1, stem))
+            at = skimmed.find(head, end)
+    return sorted(found)
+
+
+def _heads(stem: str) -> set[bytes]:
+    """How a word of this stem begins in a skimmed text, after a space."""
+    head = b" " + stem[:4].encode("ascii", "ignore")
+    return {head, head.replace(b"oe", b"\x9c")} if len(head) > 1 else set()
+
+
+def _bare(byte: int) -> int:
+    letter = bytes([byte]).decode("cp1252", "replace")
+    if letter in "œŒ":
+        return 0x9C
+    folded = fold(letter)
+    return ord(folded) if len(folded) == 1 and folded.isascii() and folded.isalnum() else 0x20
+
+
+_BARE = bytes(_bare(byte) for byte in range(256))
+"""Each byte of Windows-1252 -> its letter without accent or capital, œ for both of its cases, or a space."""
 
 
 def _best(found: list[tuple[int, int, str]], chars: int) -> int:

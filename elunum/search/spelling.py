@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from rapidfuzz.distance import OSA
@@ -14,6 +14,9 @@ from elunum.text import fold
 MIN_LETTERS = 4
 """Shorter words have too many neighbours."""
 
+RARE = 2
+"""A word met more often is not doubted; pages have misspellings too."""
+
 MUCH_MORE = 30
 """A word that is in the index is only doubted for one this many times more frequent."""
 
@@ -21,37 +24,43 @@ MUCH_MORE = 30
 class Spelling:
     """The vocabulary of an index version, and the corrections it allows."""
 
-    def __init__(self, vocabulary: Counter[str], known: Iterable[str] = ()) -> None:
-        """vocabulary: words as written with their counts. known: folded words that are right whatever their count."""
+    def __init__(self, vocabulary: Counter[str]) -> None:
+        """vocabulary: words as written, in lower case, with their counts, most frequent first."""
         self._count: Counter[str] = Counter()
         self._shown: dict[str, str] = {}
-        for form, count in vocabulary.items():  # most frequent first: the first form seen is the one shown
+        for form, count in vocabulary.items():  # the first form met is the one shown
             word = fold(form)
             self._count[word] += count
             self._shown.setdefault(word, form)
-        self._known = frozenset(known)
-        self._words = [word for word, count in self._count.items() if count > 1 and len(word) >= MIN_LETTERS]
+        self._by_initial: dict[str, list[str]] = defaultdict(list)
+        for word, count in self._count.items():
+            if count > 1 and len(word) >= MIN_LETTERS:
+                self._by_initial[word[0]].append(word)
 
     def correction(self, word: str) -> str | None:
         """What a folded word was probably meant to be, with its accents; None when it seems right."""
-        if len(word) < MIN_LETTERS or not word.isalpha() or word in self._known:
+        if len(word) < MIN_LETTERS or not word.isalpha() or self._count[word] > RARE:
             return None
-        own = self._count[word]
-        if own > 1000:
-            return None
-        cutoff = 1 if len(word) < 7 or own else 2
-        near = extract(word, self._words, scorer=OSA.distance, score_cutoff=cutoff, limit=40)
-        best = max(
-            (
-                (-distance, other[0] == word[0], self._count[other], other)
-                for other, distance, _ in near
-                if distance and self._count[other] >= max(2, own * MUCH_MORE)
-            ),
-            default=None,
-        )
+        best = self._near(word, [word[0]], 1)
+        if best is None and len(word) >= 7:
+            best = self._near(word, [word[0]], 2)
+        if best is None:
+            best = self._near(word, self._by_initial.keys() - {word[0]}, 1)
         if best is not None:
-            return self._shown[best[3]]
-        return None if own else self._cut(word)
+            return self._shown[best]
+        return None if self._count[word] else self._cut(word)
+
+    def _near(self, word: str, initials: Iterable[str], distance: int) -> str | None:
+        """The most frequent word at this distance at most that begins with one of these letters."""
+        enough = max(2, self._count[word] * MUCH_MORE)
+        found = []
+        for initial in initials:
+            for other, away, _ in extract(
+                word, self._by_initial.get(initial, ()), scorer=OSA.distance, score_cutoff=distance, limit=30
+            ):
+                if away and self._count[other] >= enough:
+                    found.append((-away, self._count[other], other))
+        return max(found)[2] if found else None
 
     def _cut(self, word: str) -> str | None:
         """Two words written as one: « budgetparticipatif »."""
