@@ -52,7 +52,8 @@ def run(name: str, words: list[str], environment: dict[str, str]) -> Stage:
         [sys.executable, "-m", "elunum", *words, "--json"], env=os.environ | environment, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
-    output = process.stdout.read()
+    with process.stdout:
+        output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
@@ -86,7 +87,7 @@ def replica(folder: Path | None = None) -> Iterator[tuple[str, Path]]:
             yield f"127.0.0.1:{port}", sources
     finally:
         server.terminate()
-        server.wait()
+        server.communicate()
 
 
 def requests_seen(address: str) -> dict[str, int]:

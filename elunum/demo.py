@@ -65,4 +65,4 @@ def _demo_web() -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait()
+        server.communicate()

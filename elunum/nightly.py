@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -54,14 +55,16 @@ def nightly(settings: Settings, sources: SourceList, crawl_options: list[str]) -
     and no Python lock, and a crawler that dies takes nothing with it.
     """
     started_at = time.time()
+    documents = UpdateReport()
     with _crawler(settings, crawl_options) as (crawler, stopped):
         while crawler.poll() is None and not stopped():
-            update(settings, sources, stop=lambda: crawler.poll() is not None or stopped())
+            part = update(settings, sources, stop=lambda: crawler.poll() is not None or stopped())
+            documents = _together(documents, part)
             _wait(crawler, PAUSE_S)
         if stopped():
             raise ElunumError("stopped on request; run the same command again to go on")
     log.info("crawl_ended", extra={"exit": crawler.returncode})
-    documents = update(settings, sources)
+    documents = _together(documents, update(settings, sources))
     index = build(settings)
     report = NightlyReport(started_at, time.time(), crawler.returncode, documents, index)
     folder.write_whole(report_path(settings), msgspec.json.encode(report))
@@ -90,6 +93,16 @@ def _crawler(settings: Settings, options: list[str]) -> Iterator[tuple[subproces
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _together(before: UpdateReport, after: UpdateReport) -> UpdateReport:
+    """Two updates of one night: what they did adds up, what stands at the end is what the later one says."""
+    skipped = Counter(before.skipped) + Counter(after.skipped)
+    done = {name: getattr(before, name) + getattr(after, name) for name in _DONE}
+    return replace(after, skipped=dict(skipped), **done)
+
+
+_DONE = ("read", "extracted", "unchanged", "removed", "changed")
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -94,7 +96,7 @@ def serving(installation: Installation, *words: str) -> Iterator[httpx.Client]:
             yield client
     finally:
         process.terminate()
-        assert process.wait(30) == 0, "the server did not end cleanly"
+        assert process.wait(30) in (0, -signal.SIGTERM), "the server did not end cleanly"
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +200,14 @@ def test_importing_what_was_crawled_gives_the_same_documents_without_a_network(
     assert len(installation.web.requests) == before
     crawled = installation.json("search", "tiers-lieu", "--with", "size=50")
     imported = other.json("search", "tiers-lieu", "--with", "size=50")
-    assert [r["id"] for r in imported["results"]] == [r["id"] for r in crawled["results"]]
+    # An index that grew by steps counts deleted documents a little longer: near ties may change places.
+    assert _shown(imported) == _shown(crawled)
+
+
+def _shown(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """What readers see of the results, but their order and what depends on when they were fetched."""
+    kept = [{k: v for k, v in r.items() if k not in ("score", "fetched_at")} for r in answer["results"]]
+    return sorted(kept, key=lambda result: str(result["id"]))
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------
@@ -255,8 +264,6 @@ def test_a_file_that_is_no_web_archive_is_refused(installation: Installation, tm
 
 def test_two_crawls_of_one_folder_do_not_run_together(installation: Installation) -> None:
     folder = Path(installation.environment["ELUNUM_DATA"])
-    import fcntl
-
     with (folder / "crawl-1-of-1.lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         done = installation.run("crawl", check=False)
