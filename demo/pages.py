@@ -134,7 +134,10 @@ class Web:
         site = self.sites.get(host)
         if site is None:
             return self._twin(host, target)
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError:  # such as "//["
+            return Answer(400, b"This is not an address.\n", (("Content-Type", "text/plain"),))
         path = quote(parts.path, safe="/%~:@!$&'()*+,;=")
         query = re.sub(r"(^|&)PHPSESSID=[^&]*", "", parts.query).strip("&").removesuffix("=")
         answers = self._answers[host]
@@ -412,8 +415,10 @@ def _fill(style: str, site: Site, **values: str) -> str:
 def _with_notice(page: str) -> str:
     """The page saying, first and last, that it is an example, whatever its style."""
     notice = f'<aside style="background:#ffe9a8;padding:.5rem">{BANNER}</aside>'
-    page = re.sub("(<body[^>]*>)", lambda found: f"{found[1]}\n{notice}", page, count=1, flags=re.IGNORECASE)
-    return re.sub("(</body>)", lambda found: f"{notice}\n{found[1]}", page, count=1, flags=re.IGNORECASE)
+    start = re.search("<body[^>]*>", page, re.IGNORECASE)
+    page = page[: start.end()] + notice + page[start.end() :] if start else notice + page
+    end = page.lower().rfind("</body>")
+    return page[:end] + notice + page[end:] if end >= 0 else page + notice
 
 
 def _html(site: Site) -> tuple[tuple[str, str], ...]:

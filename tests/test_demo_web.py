@@ -8,6 +8,7 @@ import http.client
 import io
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
@@ -87,6 +88,37 @@ def test_links_between_pages_lead_somewhere(web: DemoWeb) -> None:
 def test_an_unknown_host_or_page_gets_404(web: DemoWeb) -> None:
     assert get(web, "http://www.rixheim.test/").status == 404
     assert get(web, "http://www.rixheim.example/nulle-part").status == 404
+
+
+def test_a_page_written_by_hand_is_served_with_the_notice(web: DemoWeb) -> None:
+    body = get(web, "http://www.pieges.example/mal-forme.html").body.decode()
+    assert "hallebarde" in body
+    assert body.count("rien ici n’est une information officielle") == 2
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    ["GET //[ HTTP/1.1", "GET /%ff%00?%zz=& HTTP/1.1", "GET / HTTP/9.9", "BREW /cafe HTTP/1.1", "\x00\x01"],
+)
+def test_a_strange_request_gets_an_answer_or_a_closed_door_and_the_server_goes_on(
+    request_line: str, web: DemoWeb
+) -> None:
+    with socket.create_connection(("127.0.0.1", web.server_port), timeout=10) as client:
+        client.sendall(f"{request_line}\r\nHost: www.ayen.example\r\nConnection: close\r\n\r\n".encode("latin-1"))
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer == b"" or re.search(rb" (4|5)\d\d |Error code", answer[:600])
+    assert get(web, "http://www.ayen.example/").status == 200
+
+
+def test_one_connection_carries_many_requests(web: DemoWeb) -> None:
+    connection = http.client.HTTPConnection(web.address, timeout=10)
+    connection.connect()
+    first = connection.sock
+    for path in ("/", "/nulle-part", "/cafe-associatif.htm"):
+        connection.request("GET", path, headers={"Host": "www.ayen.example"})
+        connection.getresponse().read()
+    assert connection.sock is first
+    connection.close()
 
 
 def test_the_bare_host_leads_to_the_one_with_www_or_shows_the_same(web: DemoWeb) -> None:
