@@ -1,0 +1,262 @@
+"""A crawl that is stopped, killed, cut in shards or out of time goes on where it was."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from elunum.archive import read
+from elunum.crawl.frontier import Frontier, Kind
+from elunum.crawl.run import crawl, status
+from elunum.crawl.scope import Scope
+from elunum.errors import SettingsError
+from elunum.model import Page, Source
+from elunum.settings import CrawlSettings, Settings
+from tests.crawl.conftest import Nights
+from tests.web.server import Answer, Asked, Reply, Web, page, sites
+
+Begin = Callable[[Answer], Nights]
+HOSTS = [f"h{n}.fr" for n in range(6)]
+PAGES = 90
+
+
+def chained(asked: Asked) -> Reply | None:
+    """Each page links to the next two: nothing can be found twice, everything must be found in turn."""
+    if asked.target in ("/robots.txt", "/sitemap.xml"):
+        return None
+    number = int(asked.target.strip("/") or 0)
+    links = [f"/{n}" for n in (2 * number + 1, 2 * number + 2) if n < PAGES]
+    return page(f"page {number} de {asked.host}", *links)
+
+
+def crawler(web: Web, folder: Path, delay_s: float = 0.02) -> int:
+    """The process id of a crawl of its own. Forked: starting Python twenty times would be most of the test."""
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        crawl_settings = CrawlSettings(connect_to=web.address, delay_s=delay_s)
+        sources = [Source(f"http://{host}/", host, "autre") for host in HOSTS]
+        crawl(Settings(data=folder / "var", crawl=crawl_settings), sources)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def ends_well(pid: int) -> bool:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not true() and time.monotonic() < until:
+        time.sleep(0.002)
+
+
+def pages_of(folder: Path) -> Counter[str]:
+    return Counter(record.url for record, _ in read(folder / "var" / "archive") if isinstance(record, Page))
+
+
+def everything() -> set[str]:
+    return {f"http://{host}/{n or ''}" for host in HOSTS for n in range(PAGES)}
+
+
+def test_killed_twenty_times_it_ends_with_the_same_pages_and_asks_none_twice_but_those_in_flight(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(4)
+    runs: list[list[Asked]] = []
+    with Web(chained) as web:
+        for _ in range(20):
+            before = len(web.seen)
+            pid = crawler(web, tmp_path)
+            wait_until(lambda before=before: len(web.seen) > before, 10)  # type: ignore[misc]
+            time.sleep(chance.uniform(0, 0.1))
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            time.sleep(0.02)
+            runs.append(web.seen[before:])
+        before = len(web.seen)
+        assert ends_well(crawler(web, tmp_path))
+        runs.append(web.seen[before:])
+    assert set(pages_of(tmp_path)) == everything()
+    seen_before: dict[tuple[str, str], int] = {}
+    last: dict[tuple[int, str], str] = {}
+    again = 0
+    for number, run in enumerate(runs):
+        for asked in run:
+            if asked.target in ("/robots.txt", "/sitemap.xml"):
+                continue
+            if (earlier := seen_before.get((asked.host, asked.target))) is not None:
+                again += 1
+                # It was in flight when that run was killed: nothing was asked of the host after it.
+                assert last[earlier, asked.host] == asked.target
+            seen_before[asked.host, asked.target] = number
+            last[number, asked.host] = asked.target
+    assert 0 < again <= 20 * len(HOSTS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_cleanly_and_the_next_run_asks_nothing_twice(tmp_path: Path, number: signal.Signals) -> None:
+    with Web(chained) as web:
+        pid = crawler(web, tmp_path)
+        wait_until(lambda: len(web.seen) >= 40)
+        os.kill(pid, number)
+        assert ends_well(pid)
+        assert 40 <= len(web.seen) < len(HOSTS) * PAGES
+        assert ends_well(crawler(web, tmp_path))
+        asked = Counter(one.host + one.target for one in web.seen if one.target not in ("/robots.txt", "/sitemap.xml"))
+    assert set(pages_of(tmp_path)) == everything()
+    assert max(asked.values()) == 1
+
+
+def test_hours_are_kept_and_the_rest_waits(nights: Begin) -> None:
+    night = nights(chained)
+    began = time.monotonic()
+    report = night(*HOSTS, hours=0.5 / 3600, delay_s=0.1)
+    assert time.monotonic() - began < 30
+    assert (report.finished, report.stopped_by) == (False, "out of time")
+    assert 0 < report.new < len(HOSTS) * PAGES
+    assert report.hosts_left == len(HOSTS)
+    rest = night(*HOSTS)
+    assert rest.finished
+    assert len({r.url for r in night.records() if isinstance(r, Page)}) == len(HOSTS) * PAGES
+
+
+def test_two_shards_share_the_hosts_and_miss_none(nights: Begin) -> None:
+    night = nights(chained)
+    sources = [Source(f"http://{host}/", host, "autre") for host in HOSTS]
+    first = crawl(night.settings(), sources, shard=(1, 2))
+    second = crawl(night.settings(), sources, shard=(2, 2))
+    assert first.new > 0
+    assert second.new > 0
+    assert first.new + second.new == len(HOSTS) * PAGES
+    assert max(Counter(asked.host + asked.target for asked in night.web.seen).values()) == 1
+    assert status(night.settings()).new == len(HOSTS) * PAGES
+
+
+def test_status_is_read_while_a_crawl_goes_on_and_before_any(nights: Begin, tmp_path: Path) -> None:
+    night = nights(chained)
+    assert status(night.settings()).requests == 0
+    night(*HOSTS, hours=0.4 / 3600, delay_s=0.05)
+    report = status(night.settings())
+    assert not report.finished
+    assert report.requests > 0
+    assert report.hosts == len(HOSTS)
+
+
+def test_a_frontier_that_cannot_be_written_is_said_in_one_sentence(nights: Begin) -> None:
+    night = nights(chained)
+    night.folder.parent.mkdir(parents=True, exist_ok=True)
+    night.folder.write_text("a file where the folder should be")
+    with pytest.raises(SettingsError, match="ELUNUM_DATA"):
+        night("a.fr")
+
+
+def test_a_full_disk_stops_the_crawl_with_its_name_and_the_next_run_goes_on(
+    nights: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}}))
+    archive = night.folder / "archive"
+    archive.parent.mkdir(parents=True)
+    archive.write_text("no folder can be made here")
+    with pytest.raises(SettingsError, match="ELUNUM_DATA"):
+        night("a.fr")
+    archive.unlink()
+    assert night("a.fr").new == 2
+
+
+def test_a_clock_that_was_far_ahead_does_not_put_pages_to_sleep(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}}))
+    night.clock.days(3650)
+    night("a.fr")
+    night.clock.days(-3650)
+    night("a.fr")
+    night.clock.days(31)
+    assert night("a.fr").unchanged == 2
+
+
+# --- the frontier alone ------------------------------------------------------------------------------------------
+
+
+def frontier(path: Path, *urls: str, active_hosts: int = 10) -> Frontier:
+    settings = CrawlSettings(delay_s=0.0, active_hosts=active_hosts)
+    scope = Scope([Source(url, url, "autre") for url in urls])
+    return Frontier(path, settings, scope, lambda url, reason: None)
+
+
+def test_a_host_leased_by_a_living_crawler_is_not_taken(tmp_path: Path) -> None:
+    mine = frontier(tmp_path / "f.sqlite", "http://a.fr/")
+    (host,) = mine.to_open()
+    mine.place(host, "a.fr")
+    assert mine.next() is not None
+    db = sqlite3.connect(tmp_path / "f.sqlite")
+    db.execute("update hosts set lease = ?", (f"{os.getppid()}-1",))
+    db.commit()
+    assert list(frontier(tmp_path / "f.sqlite", "http://a.fr/").to_open()) == []
+    db.execute("update hosts set leased_until = ?", (time.time() - 1,))
+    db.commit()
+    assert [host.name for host in frontier(tmp_path / "f.sqlite", "http://a.fr/").to_open()] == ["a.fr"]
+
+
+def test_a_lease_of_a_dead_crawler_is_taken_at_once(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    list(frontier(tmp_path / "f.sqlite", "http://a.fr/").to_open())
+    db = sqlite3.connect(tmp_path / "f.sqlite")
+    db.execute("update hosts set lease = ?", (f"{dead.pid}-1",))
+    db.commit()
+    assert [host.name for host in frontier(tmp_path / "f.sqlite", "http://a.fr/").to_open()] == ["a.fr"]
+
+
+def test_hosts_that_share_an_address_share_its_pauses(tmp_path: Path) -> None:
+    urls = [f"http://h{n}.fr/" for n in range(20)]
+    shared = frontier(tmp_path / "f.sqlite", *urls, active_hosts=50)
+    for host in shared.to_open():
+        shared.place(host, "194.199.8.10")
+    visit = shared.next()
+    assert visit is not None
+    assert not visit.alone
+    assert shared.next() is None
+    shared.robots(visit, 404, b"", 0.1)
+    other = shared.next()
+    assert other is not None
+    assert other.host is not visit.host
+
+
+def test_every_host_of_a_crowded_address_has_its_turn(tmp_path: Path) -> None:
+    urls = [f"http://h{n}.fr/" for n in range(30)]
+    shared = frontier(tmp_path / "f.sqlite", *urls, active_hosts=50)
+    visited = set()
+    while shared.wait_s() is not None:
+        for host in shared.to_open():
+            shared.place(host, "194.199.8.10")
+        visit = shared.next()
+        if visit is None:
+            continue
+        if visit.kind is Kind.ROBOTS:
+            shared.robots(visit, 404, b"", 0.1)
+        else:
+            visited.add(visit.url)
+            shared.missing(visit, 404, 0.1)
+    assert visited == {*urls, *(f"{url}sitemap.xml" for url in urls)}
+
+
+def test_only_the_window_of_hosts_is_open(tmp_path: Path) -> None:
+    some = frontier(tmp_path / "f.sqlite", *(f"http://h{n}.fr/" for n in range(30)), active_hosts=5)
+    assert len(list(some.to_open())) == 5
+    assert some.hosts_left() == 30
+
+
+def test_forgotten_addresses_leave_the_frontier(tmp_path: Path) -> None:
+    some = frontier(tmp_path / "f.sqlite", "http://a.fr/", "http://a.fr/b", "http://b.fr/")
+    assert some.forget("https://a.fr/b") == 1
+    assert some.forget("b.fr") == 1
+    assert some.forget("c.fr") == 0
