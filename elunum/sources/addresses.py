@@ -5,6 +5,7 @@ Every rule answers something met in the official lists: see docs/decisions/sourc
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -99,7 +100,7 @@ _SCHEME = re.compile(
     r"^(?:h?t{1,2}p{1,2}s?|hhtps?|htps?|htpp?s?|hpps?|hpts?|ttps?)\s*[:;.]?\s*[/\\]{1,4}\s*", re.IGNORECASE
 )
 _SCHEME_ALONE = re.compile(r"^https?:(?=www\.)", re.IGNORECASE)
-_NEXT = re.compile(r"(?<=[a-z0-9/])(?=https?://)", re.IGNORECASE)
+_NEXT = re.compile(r"(?:(?<=[a-z0-9])|(?<=[a-z0-9]/))(?=https?://)", re.IGNORECASE)
 _SEPARATOR = re.compile(
     r"\s*[;|]\s*|\s*,\s+|\s+(?:ou|et|or|and|-|/|,)\s+|[\r\n\t]+|\s+(?=https?://|www\.)", re.IGNORECASE
 )
@@ -132,7 +133,7 @@ def clean(text: str) -> list[str | Rejected]:
         "0",
     ):
         return [Rejected("empty")]
-    text = _COMMENT.sub("", text)
+    text = _COMMENT.sub("", text).strip("<>\"'«»()[] \u00a0")
     parts = [part for piece in _SEPARATOR.split(text) for part in _NEXT.split(piece) if part.strip()]
     return [_clean_one(part) for part in parts] or [Rejected("empty")]
 
@@ -204,16 +205,15 @@ def mended(text: str) -> str:
 
     Text that was right stays as it is: the repair must be exact both ways, else nothing is touched.
     """
-    if any("\x80" <= character <= "\x9f" for character in text):
-        text = "".join(_cp1252(c) if "\x80" <= c <= "\x9f" else c for c in text)
-    for _ in range(2):
-        if not _MOJIBAKE.search(text):
-            break
-        try:
-            text = text.encode("cp1252").decode("utf-8")
-        except UnicodeError:
-            break
-    return text
+    while True:  # each turn shortens the text or takes control characters out of it
+        before = text
+        if any("\x80" <= character <= "\x9f" for character in text):
+            text = "".join(_cp1252(c) if "\x80" <= c <= "\x9f" else c for c in text)
+        if _MOJIBAKE.search(text):
+            with contextlib.suppress(UnicodeError):
+                text = text.encode("cp1252").decode("utf-8")
+        if text == before:
+            return text
 
 
 _MOJIBAKE = re.compile(

@@ -94,6 +94,8 @@ class Merge:
         self.rejections: list[Rejection] = []
         self.columns: dict[str, dict[str, str]] = {}
         self.read = self.twins = 0
+        # key -> INSEE codes of communes and codes of départements that gave it as theirs
+        self._claims: dict[str, tuple[set[str], set[str]]] = {}
 
     def add_file(self, path: Path, columns: Mapping[str, str] | None, kind: Kind | None) -> None:
         foreign = listing(path, columns)
@@ -133,31 +135,34 @@ class Merge:
 
     def add(self, source: Source) -> None:
         key = key_of(source.url)
-        if (twin := self.found.get(key)) is None:
+        twin = self.found.get(key)
+        communes, departements = self._claims.setdefault(key, (set(), set()))
+        communes |= {source.insee} - {""}
+        departements |= {source.departement} - {""}
+        if twin is None:
             self.found[key] = source
             return
         self.twins += 1
-        if twin.insee and source.insee and twin.insee != source.insee:
+        if len(communes) > 1:
             # One site that two communes call theirs: it is their grouping's, or nobody's in particular.
-            self.found[key] = _shared(twin, source)
-        elif twin.departement and source.departement and twin.departement != source.departement:
+            self.found[key] = _shared(twin, communes)
+        elif len(departements) > 1:
             # One national site that every local branch gives as its own.
-            kind = twin.kind if twin.kind == source.kind else "autre"
-            self.found[key] = Source(twin.url, key, kind)
+            self.found[key] = Source(twin.url, key, twin.kind if twin.kind == source.kind else "autre")
         elif source.insee and not twin.insee:
             self.found[key] = _filled(source, twin)
         else:
             self.found[key] = _filled(twin, source)
 
 
-def _shared(one: Source, other: Source) -> Source:
+def _shared(one: Source, insee: Iterable[str]) -> Source:
+    """The source of several communes: their EPCI's when they have the same."""
     known = geo.load()
-    communes = [known.commune(source.insee) for source in (one, other)]
-    groupings = {commune.epci for commune in communes if commune is not None}
+    groupings = {commune.epci for code in insee if (commune := known.commune(code)) is not None}
     grouping = known.epci(groupings.pop()) if len(groupings) == 1 else None
     if grouping is None:
-        return replace(one, kind="autre", insee="", siren="", name=key_of(one.url))
-    return replace(one, kind="epci", insee="", siren=grouping.code, name=grouping.name)
+        return Source(one.url, key_of(one.url), "autre")
+    return Source(one.url, grouping.name, "epci", siren=grouping.code)
 
 
 def _filled(known: Source, said: Source) -> Source:

@@ -82,6 +82,7 @@ def _download(address: str, into: Path, settings: OfficialSettings) -> None:
         with opener.open(request, timeout=min(30.0, settings.timeout_s)) as answer, into.open("wb") as file:
             _copy(address, answer, file, settings.max_bytes, until)
     except urllib.error.HTTPError as error:
+        error.close()
         raise SourceError(
             f"{address}: answered {error.code}; correct the setting `official.lists`, or try later"
         ) from None
@@ -125,7 +126,11 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str
     ) -> urllib.request.Request | None:
-        _safe(newurl)
+        try:
+            _safe(newurl)
+        except SourceError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
