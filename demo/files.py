@@ -6,12 +6,13 @@ import io
 import re
 import textwrap
 import zipfile
+from datetime import date
 from xml.sax.saxutils import escape
 
 LINES_PER_PAGE = 46
 
 
-def pdf(title: str, source: str, banner: str) -> bytes:
+def pdf(title: str, source: str, banner: str, day: date) -> bytes:
     """A PDF of A4 pages, text in Helvetica, the banner at the top and bottom of each. Source: ISO 32000-1."""
     lines = [title, ""]
     for paragraph in _paragraphs(source):
@@ -24,15 +25,17 @@ def pdf(title: str, source: str, banner: str) -> bytes:
         f"<< /Type /Pages /Kids [{kids}] /Count {len(sheets)} >>".encode(),
     ]
     for number, sheet in enumerate(sheets):
-        text = _text(banner, 7, 30, 815) + _text(banner, 7, 30, 25)
+        text = _text(banner, 7, 30, 815)
         text += b"".join(_text(line, 11, 60, 780 - 16 * at) for at, line in enumerate(sheet) if line)
+        text += _text(banner, 7, 30, 25)
         objects.append(
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {4 + 2 * number} 0 R "
             f"/Resources << /Font << /F1 {font} 0 R >> >> >>".encode()
         )
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(text), text))
     objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>")
-    objects.append(b"<< /Title <FEFF%s> >>" % title.encode("utf-16-be").hex().encode())
+    name = title.encode("utf-16-be").hex().encode()
+    objects.append(b"<< /Title <FEFF%s> /CreationDate (D:%s) >>" % (name, f"{day:%Y%m%d}080000Z".encode()))
     out = io.BytesIO(b"%PDF-1.4\n")
     out.seek(0, io.SEEK_END)
     offsets = []
@@ -47,65 +50,100 @@ def pdf(title: str, source: str, banner: str) -> bytes:
     return out.getvalue()
 
 
-def odt(title: str, source: str, banner: str) -> bytes:
-    """An OpenDocument text. Source: OASIS OpenDocument 1.3, part 3."""
-    names = {
-        "office": "urn:oasis:names:tc:opendocument:xmlns:office:1.0",
-        "text": "urn:oasis:names:tc:opendocument:xmlns:text:1.0",
-        "dc": "http://purl.org/dc/elements/1.1/",
-    }
-    spaces = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in names.items())
-    paragraphs = "".join(f"<text:p>{escape(text)}</text:p>" for text in (*_paragraphs(source), banner))
-    heading = f'<text:h text:outline-level="1">{escape(title)}</text:h>'
+def odt(title: str, source: str, banner: str, day: date) -> bytes:
+    """An OpenDocument text, the banner as header and footer. Source: OASIS OpenDocument 1.3, parts 2 and 3."""
     mimetype = "application/vnd.oasis.opendocument.text"
-    declaration = '<?xml version="1.0" encoding="UTF-8"?>\n'
-    space = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
-    entry = '<manifest:file-entry manifest:full-path="{}" manifest:media-type="{}"/>'
+    oasis = "urn:oasis:names:tc:opendocument:xmlns"
+    names = {name: f"{oasis}:{name}:1.0" for name in ("office", "text", "style", "meta")}
+    names["dc"] = "http://purl.org/dc/elements/1.1/"
+    spaces = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in names.items())
+    body = f'<text:h text:outline-level="1">{escape(title)}</text:h>'
+    body += "".join(f"<text:p>{escape(text)}</text:p>" for text in _paragraphs(source))
+    around = "".join(
+        f"<style:{where}><text:p>{escape(banner)}</text:p></style:{where}>" for where in ("header", "footer")
+    )
+
+    def part(root: str, content: str) -> str:
+        return f'{_XML}<office:{root} {spaces} office:version="1.3">{content}</office:{root}>'
+
+    layout = "".join(f"<style:{where}-style/>" for where in ("header", "footer"))
     parts = {
         "mimetype": mimetype,
-        "content.xml": f'{declaration}<office:document-content {spaces} office:version="1.3"><office:body><office:text>'
-        f"<text:p>{escape(banner)}</text:p>{heading}{paragraphs}</office:text></office:body></office:document-content>",
-        "meta.xml": f'{declaration}<office:document-meta {spaces} office:version="1.3"><office:meta>'
-        f"<dc:title>{escape(title)}</dc:title></office:meta></office:document-meta>",
-        "META-INF/manifest.xml": f'{declaration}<manifest:manifest xmlns:manifest="{space}" manifest:version="1.3">'
-        + entry.format("/", mimetype)
-        + entry.format("content.xml", "text/xml")
-        + entry.format("meta.xml", "text/xml")
-        + "</manifest:manifest>",
+        "content.xml": part("document-content", f"<office:body><office:text>{body}</office:text></office:body>"),
+        "styles.xml": part(
+            "document-styles",
+            f'<office:automatic-styles><style:page-layout style:name="A4">{layout}</style:page-layout>'
+            '</office:automatic-styles><office:master-styles><style:master-page style:name="Standard" '
+            f'style:page-layout-name="A4">{around}</style:master-page></office:master-styles>',
+        ),
+        "meta.xml": part(
+            "document-meta",
+            f"<office:meta><dc:title>{escape(title)}</dc:title><meta:creation-date>{day}T08:00:00</meta:creation-date>"
+            f"<dc:date>{day}T08:00:00</dc:date></office:meta>",
+        ),
     }
+    entry = '<manifest:file-entry manifest:full-path="{}" manifest:media-type="{}"/>'
+    entries = entry.format("/", mimetype) + "".join(entry.format(name, "text/xml") for name in list(parts)[1:])
+    manifest = f'<manifest:manifest xmlns:manifest="{oasis}:manifest:1.0" manifest:version="1.3">{entries}'
+    parts["META-INF/manifest.xml"] = f"{_XML}{manifest}</manifest:manifest>"
     return _zip(parts)
 
 
-def docx(title: str, source: str, banner: str) -> bytes:
-    """A WordprocessingML document. Source: ECMA-376, part 1."""
+def docx(title: str, source: str, banner: str, day: date) -> bytes:
+    """A WordprocessingML document, the banner as header and footer. Source: ECMA-376, parts 1 and 2."""
     word = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
-    core = "http://schemas.openxmlformats.org/package/2006/metadata/core-properties"
-    declaration = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-    types = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml"
+    core = "application/vnd.openxmlformats-package.core-properties+xml"
 
     def paragraph(text: str, style: str = "") -> str:
         properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
         return f'<w:p>{properties}<w:r><w:t xml:space="preserve">{escape(text)}</w:t></w:r></w:p>'
 
-    body = paragraph(banner) + paragraph(title, "Title")
-    body += "".join(paragraph(text) for text in (*_paragraphs(source), banner))
+    def relations(targets: dict[str, str]) -> str:
+        links = "".join(
+            f'<Relationship Id="r{number}" Type="{relation}" Target="{target}"/>'
+            for number, (target, relation) in enumerate(targets.items(), start=1)
+        )
+        return f'{_XML}<Relationships xmlns="{package}/relationships">{links}</Relationships>'
+
+    body = paragraph(title, "Title") + "".join(paragraph(text) for text in _paragraphs(source))
+    around = '<w:sectPr><w:headerReference w:type="default" r:id="r1"/><w:footerReference w:type="default" r:id="r2"/>'
+    types = {
+        "word/document.xml": f"{kind}.document.main+xml",
+        "word/header1.xml": f"{kind}.header+xml",
+        "word/footer1.xml": f"{kind}.footer+xml",
+        "docProps/core.xml": core,
+    }
+    overrides = "".join(f'<Override PartName="/{name}" ContentType="{said}"/>' for name, said in types.items())
+    when = f'<dcterms:created xsi:type="dcterms:W3CDTF">{day}T08:00:00Z</dcterms:created>'
     parts = {
-        "[Content_Types].xml": f'{declaration}<Types xmlns="{package}/content-types">'
+        "[Content_Types].xml": f'{_XML}<Types xmlns="{package}/content-types">'
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/word/document.xml" ContentType="{types}"/>'
-        '<Override PartName="/docProps/core.xml" '
-        'ContentType="application/vnd.openxmlformats-package.core-properties+xml"/></Types>',
-        "_rels/.rels": f'{declaration}<Relationships xmlns="{package}/relationships">'
-        f'<Relationship Id="r1" Type="{office}/officeDocument" Target="word/document.xml"/>'
-        f'<Relationship Id="r2" Type="{package}/relationships/metadata/core-properties" Target="docProps/core.xml"/>'
-        "</Relationships>",
-        "word/document.xml": f'{declaration}<w:document xmlns:w="{word}"><w:body>{body}</w:body></w:document>',
-        "docProps/core.xml": f'{declaration}<cp:coreProperties xmlns:cp="{core}" '
-        f'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{escape(title)}</dc:title></cp:coreProperties>',
+        f"{overrides}</Types>",
+        "_rels/.rels": relations(
+            {
+                "word/document.xml": f"{office}/officeDocument",
+                "docProps/core.xml": f"{package}/relationships/metadata/core-properties",
+            }
+        ),
+        "word/_rels/document.xml.rels": relations(
+            {"header1.xml": f"{office}/header", "footer1.xml": f"{office}/footer"}
+        ),
+        "word/document.xml": f'{_XML}<w:document xmlns:w="{word}" xmlns:r="{office}"><w:body>{body}{around}</w:sectPr>'
+        "</w:body></w:document>",
+        "word/header1.xml": f'{_XML}<w:hdr xmlns:w="{word}">{paragraph(banner)}</w:hdr>',
+        "word/footer1.xml": f'{_XML}<w:ftr xmlns:w="{word}">{paragraph(banner)}</w:ftr>',
+        "docProps/core.xml": f'{_XML}<cp:coreProperties xmlns:cp="{package}/metadata/core-properties" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/" '
+        f'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><dc:title>{escape(title)}</dc:title>{when}'
+        "</cp:coreProperties>",
     }
     return _zip(parts)
+
+
+_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 
 
 def _paragraphs(source: str) -> list[str]:

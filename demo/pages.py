@@ -205,7 +205,11 @@ class Web:
         writer = FILES.get(page.head.get("as", ""))
         if writer is not None:
             content_type, write = writer
-            return Answer(200, write(page.title, page.source, BANNER), (("Content-Type", content_type), *headers))
+            return Answer(
+                200,
+                write(page.title, page.source, BANNER, page.modified.date()),
+                (("Content-Type", content_type), *headers),
+            )
         body = self._render(site, page, style)
         return Answer(200, body.encode(site.encoding, "xmlcharrefreplace"), (*_html(site), *headers))
 
@@ -290,7 +294,7 @@ class Web:
         return page.encode(site.encoding, "xmlcharrefreplace")
 
 
-FILES: dict[str, tuple[str, Callable[[str, str, str], bytes]]] = {
+FILES: dict[str, tuple[str, Callable[[str, str, str, date], bytes]]] = {
     "pdf": ("application/pdf", pdf),
     "odt": ("application/vnd.oasis.opendocument.text", odt),
     "docx": ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", docx),
