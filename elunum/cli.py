@@ -16,7 +16,7 @@ import msgspec
 import typer
 
 from elunum import __version__, folder, logs
-from elunum.errors import ElunumError, SettingsError
+from elunum.errors import ElunumError, IndexVersionError, SettingsError
 from elunum.settings import Settings, load
 
 app = typer.Typer(
@@ -226,13 +226,19 @@ def demo() -> None:
 def status(json: Json = False) -> None:
     """What the last crawl did, what is left to do, and which index version is served."""
     from elunum.crawl.run import status as crawl_status
+    from elunum.index.build import read_about
     from elunum.nightly import report_path
 
     settings = load()
     night = report_path(settings)
+    try:
+        served: Any = read_about(settings)
+    except IndexVersionError as error:
+        served = str(error)
     show(
         {
             "version": __version__,
+            "index": served,
             "crawl": crawl_status(settings),
             "nightly": msgspec.json.decode(night.read_bytes()) if night.exists() else None,
         },
