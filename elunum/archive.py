@@ -30,6 +30,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from elunum.errors import ArchiveError, SettingsError
+from elunum.folder import write_whole
 from elunum.model import Gone, Page, Record, Skipped, Unchanged
 from elunum.settings import ArchiveSettings
 from elunum.urls import canonical, host_of
@@ -77,6 +78,7 @@ class ArchiveWriter:
         self._folder, self._settings, self._name = folder, settings, name
         self._file: IO[bytes] | None = None
         self._size = 0
+        self._forgotten = Forgotten(folder)
 
     def __enter__(self) -> ArchiveWriter:
         return self
@@ -87,7 +89,9 @@ class ArchiveWriter:
         self.close()
 
     def write(self, record: Record) -> None:
-        """Append one record. Raises SettingsError."""
+        """Append one record, unless its address was forgotten. Raises SettingsError."""
+        if isinstance(record, Page | Unchanged) and self._forgotten.holds(record.url):
+            return
         member = _gzip(_warc(record))
         try:
             if self._file is None or self._size + len(member) > self._settings.file_bytes:
@@ -398,6 +402,7 @@ def _import_one(
 ) -> int:
     """Pages added from one file: written aside under a name that no reader sees, then renamed in one go."""
     folder.mkdir(parents=True, exist_ok=True)
+    forgotten = Forgotten(folder)
     aside = folder / f"import-{identity}.part"
     pages = 0
 
@@ -416,6 +421,8 @@ def _import_one(
                             skip("bad address")
                         elif found.status != 200:
                             skip("not an answer of 200")
+                        elif forgotten.holds(url):
+                            skip("forgotten")
                         else:
                             page = Page(url, found.status, found.headers, found.body, found.fetched_at)
                             out.write(_gzip(_warc(page)))
@@ -435,34 +442,91 @@ def _import_one(
 class Forgotten:
     """The addresses and hosts that must never come back, kept as hashes only: the list says nothing about them.
 
-    It lives beside the archive, in `forgotten.txt`: one SHA-256 per line.
+    It lives beside the archive, in `forgotten.txt`: one SHA-256 per line. A process that holds it open sees what
+    another adds.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "forgotten.txt"
-        self._hashes = frozenset(self._path.read_text().split()) if self._path.exists() else frozenset()
+        self._hashes: frozenset[str] = frozenset()
+        self._read_at = -1
 
     def __len__(self) -> int:
-        return len(self._hashes)
+        return len(self._current())
 
     def holds(self, url: str) -> bool:
         """Whether this address, or its whole host, was forgotten."""
-        if not self._hashes:
-            return False
-        return _forget_key(url) in self._hashes or _forget_key(host_of(url)) in self._hashes
+        hashes = self._current()
+        return bool(hashes) and (_forget_key(url) in hashes or _forget_key(host_of(url)) in hashes)
+
+    def holds_host(self, url: str) -> bool:
+        """Whether the whole host of this address was forgotten."""
+        hashes = self._current()
+        return bool(hashes) and _forget_key(host_of(url)) in hashes
 
     def add(self, url_or_host: str) -> None:
         """Forget an address (with its scheme) or a host (without)."""
-        key = _forget_key(url_or_host)
-        if key not in self._hashes:
+        hashes, key = self._current(), _forget_key(url_or_host)
+        if key not in hashes:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            aside = self._path.with_suffix(".part")
-            aside.write_text("".join(f"{h}\n" for h in sorted({*self._hashes, key})))
-            aside.rename(self._path)
-            self._hashes |= {key}
+            write_whole(self._path, "".join(f"{h}\n" for h in sorted({*hashes, key})).encode())
+
+    def _current(self) -> frozenset[str]:
+        try:
+            changed_at = self._path.stat().st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        if changed_at != self._read_at:
+            self._hashes, self._read_at = frozenset(self._path.read_text().split()), changed_at
+        return self._hashes
 
 
 def _forget_key(url_or_host: str) -> str:
     name = canonical(url_or_host)
     name = name.partition("://")[2] if name else host_of(f"http://{url_or_host}/") or url_or_host
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_FILLER = b"WARC/1.1\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
+
+
+def scrub(folder: Path) -> int:
+    """Erase from the files the records of what was forgotten, the notes that it is gone included; how many.
+
+    Each is written over where it stands by a record of the same length that says nothing (the length is made up in the
+    comment of its gzip header, RFC 1952), so that the positions of the others, which readers remember, stay true.
+    Killed in the middle, it is run again. Raises ArchiveError when a file cannot be written.
+    """
+    forgotten, erased = Forgotten(folder), 0
+    if not len(forgotten):
+        return 0
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        places: list[tuple[int, int]] = []
+        with _bytes_of(path) as data:
+            for block, start, end in _blocks(data, 0):
+                if not isinstance(block, Skipped) and any(
+                    isinstance(found, Page | Unchanged | Gone) and forgotten.holds(found.url) for found in _parse(block)
+                ):
+                    places.append((start, end - start))
+        if not places:
+            continue
+        try:
+            with path.open("r+b", buffering=0) as file:
+                for start, length in places:
+                    os.pwrite(file.fileno(), _filler(length), start)
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ArchiveError(f"{path}: {error.strerror}; correct its owner and rights") from None
+        erased += len(places)
+    return erased
+
+
+def _filler(length: int) -> bytes:
+    """A gzip member of exactly so many bytes that holds a record that says nothing."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = packer.compress(_FILLER) + packer.flush()
+    tail = body + zlib.crc32(_FILLER).to_bytes(4, "little") + len(_FILLER).to_bytes(4, "little")
+    comment = length - 10 - 1 - len(tail)
+    # Every record of ours is longer than this one: it names an address and a date.
+    assert comment >= 0
+    return b"\x1f\x8b\x08\x10" + bytes(4) + b"\x02\xff" + b" " * comment + b"\0" + tail

@@ -246,6 +246,22 @@ def status(json: Json = False) -> None:
     )
 
 
+@app.command()
+def forget(
+    what: Annotated[str, typer.Argument(help="An address, a host, or words of a title.")],
+    every: Annotated[bool, typer.Option("--all", help="All the pages with these words in their title.")] = False,
+    sources: SourcesFile = None,
+    json: Json = False,
+) -> None:
+    """Remove a page or a site from the index, the documents and the archive, and keep it out for ever."""
+    from elunum.forget import forget as run
+    from elunum.sources import SourceList, read
+
+    settings = load()
+    with folder.only_one(settings, "index"):
+        show(run(settings, SourceList(read(_sources_path(settings, sources))), what, every=every), json)
+
+
 @app.command("privacy-check")
 def privacy_check(json: Json = False) -> None:
     """Prove that nothing about readers is recorded; the report, in French, is one to keep. Exit 1 on a leak."""

@@ -21,7 +21,7 @@ import sqlite3
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -591,16 +591,6 @@ class Frontier:
                 host.queue.clear()  # what a list said may have changed what is due
         return new
 
-    def forget(self, url_or_host: str) -> int:
-        """Remove an address or all those of a host; gives how many. archive.Forgotten keeps them out."""
-        with self.together():
-            if url := canonical(url_or_host):
-                return self._db.execute("delete from urls where doc = ?", (_doc(url),)).rowcount
-            return self._db.execute(
-                "delete from urls where host in (select id from hosts where name = ?)",
-                (host_of(f"http://{url_or_host}/"),),
-            ).rowcount
-
     # --- the details ---------------------------------------------------------------------------------------------
 
     def _insert(self, host_id: int, doc: int, one: Found, due: float = 0.0) -> int:
@@ -793,6 +783,31 @@ def connect(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(f"{path}: {error}; correct ELUNUM_DATA or its permissions") from None
     return db
+
+
+def forget(path: Path, names: Iterable[str]) -> int:
+    """Erase from a frontier file addresses (with their scheme) and hosts (without), and all it knows of them.
+
+    Gives how many addresses. archive.Forgotten keeps them out. Raises SettingsError.
+    """
+    db, erased = connect(path), 0
+    with closing(db):
+        # Erased means written over with zeros, not only let go (sqlite.org/pragma.html).
+        db.execute("pragma secure_delete = on")
+        db.execute("begin immediate")
+        for name in names:
+            if url := canonical(name):
+                erased += db.execute("delete from urls where doc = ?", (_doc(url),)).rowcount
+                continue
+            host = host_of(f"http://{name}/")
+            erased += db.execute(
+                "delete from urls where host in (select id from hosts where name = ?)", (host,)
+            ).rowcount
+            db.execute("delete from hosts where name = ?", (host,))
+            db.execute("delete from errors where host = ?", (host,))
+        db.execute("commit")
+        db.execute("pragma wal_checkpoint(truncate)")
+    return erased
 
 
 def _doc(url: str) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.settings import Settings as ScrapySettings
 
-from elunum.archive import ArchiveWriter
+from elunum.archive import ArchiveWriter, Forgotten
 from elunum.crawl.fetch import Handler
 from elunum.crawl.frontier import MAX_WAIT_S, Frontier, connect
 from elunum.crawl.scope import Scope
@@ -79,7 +79,8 @@ def crawl(
     part, parts = shard
     if not 1 <= part <= parts:
         raise SettingsError(f"--shard {part}/{parts}: write K/N with K from 1 to N")
-    scope = Scope(sources, shard, only)
+    forgotten = Forgotten(settings.archive_dir)
+    scope = Scope((source for source in sources if not forgotten.holds_host(source.url)), shard, only)
     if only and not len(scope):
         raise SettingsError(f"--only {only}: no source has this host; see sources.csv")
     return asyncio.run(_run(settings, scope, hours, shard, clock))

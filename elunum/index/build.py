@@ -1,9 +1,9 @@
 """Documents -> a fresh index version, built aside, checked, swapped in whole or not at all.
 
-    index/20261122T204500-0/tantivy/    the engine's own files; a segment never changes once written
-                           /words.tsv   its vocabulary, for spelling
-                           /about.json  what it holds, and from which revision of the documents
-    index/current                       a link to the version that is served
+    index/20261122T204500123456-7/tantivy/    the engine's own files; a segment never changes once written
+                                 /words.tsv   its vocabulary, for spelling
+                                 /about.json  what it holds, and from which revision of the documents
+    index/current                             a link to the version that is served
 
 The next version starts from hard links to the files of the last one: adding pages does not rewrite the others.
 """
@@ -179,7 +179,7 @@ def write(
     now = datetime.now(UTC)
     about = About(
         fields.FORMAT,
-        f"{now:%Y%m%dT%H%M%S}-{revision}",
+        f"{now:%Y%m%dT%H%M%S%f}-{revision}",
         now,
         revision,
         searcher.num_docs,
@@ -285,6 +285,13 @@ def _swap(settings: Settings, aside: Path, version: str) -> None:
     _point(settings, version)
     for old in versions(settings)[: -settings.index.keep]:
         shutil.rmtree(settings.index_dir / old, ignore_errors=True)
+
+
+def drop_older(settings: Settings) -> None:
+    """Keep the served version alone: the others still hold what was taken out of it."""
+    for version in versions(settings):
+        if version != read_about(settings).version:
+            shutil.rmtree(settings.index_dir / version, ignore_errors=True)
 
 
 def _point(settings: Settings, version: str) -> None:

@@ -99,6 +99,17 @@ def update(
         return run.report(complete)
 
 
+def addresses_of(documents: Documents, hosts: Iterable[str]) -> tuple[str, ...]:
+    """Addresses of all the pages kept of some hosts."""
+    documents.db.executescript(_SCHEMA)
+    rows = (
+        body
+        for host in hosts
+        for (body,) in documents.db.execute("select body from pages where host = ? and body is not null", (host,))
+    )
+    return tuple(_decoder.decode(zlib.decompress(body)).url for body in rows)
+
+
 # --- work done in workers ----------------------------------------------------------------------------------------
 
 
