@@ -4,6 +4,9 @@ The files are WARC 1.1 (ISO 28500:2017), one gzip member per record, so any web 
 `response`, an Unchanged a `revisit`, a Gone a `metadata` record. Names sort by the time a file was begun. A file is
 only ever appended to by the process that began it, which holds a lock on it meanwhile; whatever a killed process left
 torn at its end is reported and never written over.
+
+Compaction replaces NAME.warc.gz by NAME.compact-SIZE.warc.gz, SIZE being what the first one weighed, and drops what is
+superseded or forgotten. To whoever resumes, both are the file NAME.warc.gz: read to SIZE it was all read.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +44,7 @@ MAX_RECORD_BYTES = 64_000_000
 _SUFFIX = ".warc.gz"
 _NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
 _GONE = b"elunum-gone: "
+_COMPACT = re.compile(r"(.+)\.compact-(\d+)" + re.escape(_SUFFIX))
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.1
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 # Of the transfer, not of the page: they are untrue of a body that was unpacked.
@@ -197,11 +201,46 @@ def read(folder: Path, after: Mapping[str, int] | None = None) -> Iterator[tuple
     """
     after = after or {}
     forgotten = Forgotten(folder)
-    for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        for found, end in _records(path, after.get(path.name, 0)):
-            if isinstance(found, Page | Unchanged) and forgotten.holds(found.url):
-                found = Gone(found.url, "forgotten", found.fetched_at)
-            yield found, Position(path.name, end)
+    for path in _files(folder):
+        name, size = _logical(path)
+        start = after.get(name, 0)
+        try:
+            if size is None:
+                records = ((found, Position(name, end)) for found, end in _records(path, start))
+            elif start >= size:
+                continue
+            else:
+                records = ((found, Position(name, end)) for found, end in _compacted(path, size))
+            for found, position in records:
+                if isinstance(found, Page | Unchanged) and forgotten.holds(found.url):
+                    found = Gone(found.url, "forgotten", found.fetched_at)
+                yield found, position
+        except FileNotFoundError:
+            continue  # compacted since the folder was listed: the next reading finds it under its other name
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files to read, oldest first; not those whose compacted twin is there."""
+    paths = sorted(folder.glob(f"*{_SUFFIX}"))
+    replaced = {name for name, size in map(_logical, paths) if size is not None}
+    return [path for path in paths if path.name not in replaced]
+
+
+def _logical(path: Path) -> tuple[str, int | None]:
+    """The name that positions use, and for a compacted file the size of the one it replaced."""
+    match = _COMPACT.fullmatch(path.name)
+    return (match.group(1) + _SUFFIX, int(match.group(2))) if match else (path.name, None)
+
+
+def _compacted(path: Path, size: int) -> Iterator[tuple[Record | Skipped, int]]:
+    """The records of a compacted file. What lies between its records moved: it is read whole, or not at all."""
+    last: Record | Skipped | None = None
+    for found, _ in _records(path, 0):
+        if last is not None:
+            yield last, 0
+        last = found
+    if last is not None:
+        yield last, size
 
 
 def _records(path: Path, start: int) -> Iterator[tuple[Record | Skipped, int]]:
@@ -220,7 +259,7 @@ def _records(path: Path, start: int) -> Iterator[tuple[Record | Skipped, int]]:
 
 @contextmanager
 def _bytes_of(path: Path) -> Iterator[mmap.mmap | bytes]:
-    """The file as it is now, without reading it all. Raises ArchiveError when it cannot be opened."""
+    """The file as it is now, without reading it all. Raises ArchiveError, or FileNotFoundError."""
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
@@ -228,6 +267,8 @@ def _bytes_of(path: Path) -> Iterator[mmap.mmap | bytes]:
                 return
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 yield mapped
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise ArchiveError(f"{path}: {error.strerror}; correct the path or its permissions") from None
 
@@ -382,13 +423,15 @@ def import_files(paths: Iterable[Path], folder: Path, settings: ArchiveSettings)
     files = already = pages = 0
     skipped: dict[str, int] = {}
     for path in paths:
+        if not path.exists():
+            raise ArchiveError(f"{path}: there is no such file; correct the path")
         with _bytes_of(path) as data:
             if not data:
                 raise ArchiveError(f"{path}: the file is empty; give a .warc or .warc.gz file")
             if _next_record(data, 0) != 0 and data[:5] != b"WARC/":
                 raise ArchiveError(f"{path}: not a web archive; give a .warc or .warc.gz file")
             identity = hashlib.sha256(data).hexdigest()[:16]
-            if any(folder.glob(f"*-import-{identity}{_SUFFIX}")):
+            if any(folder.glob(f"*-import-{identity}.*{_SUFFIX[-3:]}")):
                 already += 1
                 continue
             files += 1
@@ -434,6 +477,130 @@ def _import_one(
     except OSError as error:
         raise SettingsError(f"{folder}: {error.strerror}; free space or correct ELUNUM_DATA") from None
     return pages
+
+
+# --- compacting ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReport:
+    """What `elunum archive compact` did."""
+
+    files: int = 0  # looked at; those still being written are left alone
+    rewritten: int = 0
+    records: int = 0  # before
+    dropped: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+
+def compact(folder: Path, settings: ArchiveSettings, now: datetime | None = None) -> CompactReport:
+    """Drop what is superseded, corrupt or forgotten: of each address the last page stays, and the last word on it.
+
+    Word that a page is gone stays `gone_days`, so that every index hears it. Each file is replaced in one step; killed,
+    the rest waits for the next time. Raises SettingsError when the folder cannot be written.
+    """
+    oldest = (now or datetime.now(UTC)) - timedelta(days=settings.gone_days)
+    for leftover in folder.glob("*.part"):
+        leftover.unlink(missing_ok=True)
+    for path in set(folder.glob(f"*{_SUFFIX}")) - set(_files(folder)):
+        path.unlink()  # its twin was in place when the last compaction was killed
+    paths = [path for path in _files(folder) if not _is_being_written(path)]
+    forgotten = Forgotten(folder)
+    pages, marks = _last_words(paths)
+    records = dropped = rewritten = before = after = 0
+    for number, path in enumerate(paths):
+        size = path.stat().st_size
+        before += size
+        kept: list[bytes] = []
+        had = 0
+        must = False
+        with _bytes_of(path) as data:
+            for block, start, end in _blocks(data, 0):
+                for place, found in _placed(number, start, block):
+                    had += 1
+                    if isinstance(found, Skipped):
+                        continue
+                    if found is not None and forgotten.holds(found.url):
+                        must = True
+                    elif _stays(found, place, pages, marks, oldest):
+                        kept.append(bytes(data[start:end]))
+        records += had
+        dropped += had - len(kept)
+        # Rewriting for a few records costs more than it saves; what was forgotten leaves all the same.
+        if must or (had - len(kept)) * 10 > had:
+            _replace(path, kept, size)
+            rewritten += 1
+            after += sum(map(len, kept))
+        else:
+            after += size
+    return CompactReport(len(paths), rewritten, records, dropped, before, after)
+
+
+def _placed(file: int, start: int, block: bytes | Skipped) -> Iterator[tuple[tuple[int, int], Record | Skipped | None]]:
+    """The records of a block with their place in the archive: a place after another is more recent."""
+    for found in [block] if isinstance(block, Skipped) else _parse(block):
+        yield (file, start), found
+
+
+def _last_words(paths: list[Path]) -> tuple[dict[bytes, tuple[int, int]], dict[bytes, tuple[int, int]]]:
+    """By address: the place of its last page, and of the last word on it of any kind."""
+    pages: dict[bytes, tuple[int, int]] = {}
+    marks: dict[bytes, tuple[int, int]] = {}
+    for number, path in enumerate(paths):
+        with _bytes_of(path) as data:
+            for block, start, _ in _blocks(data, 0):
+                for place, found in _placed(number, start, block):
+                    if found is None or isinstance(found, Skipped):
+                        continue
+                    key = _key(found.url)
+                    marks[key] = place
+                    if isinstance(found, Page):
+                        pages[key] = place
+                    elif isinstance(found, Gone):
+                        pages.pop(key, None)
+    return pages, marks
+
+
+def _stays(
+    found: Record | None,
+    place: tuple[int, int],
+    pages: Mapping[bytes, tuple[int, int]],
+    marks: Mapping[bytes, tuple[int, int]],
+    oldest: datetime,
+) -> bool:
+    if found is None:
+        return False
+    key = _key(found.url)
+    if isinstance(found, Page):
+        return pages.get(key) == place
+    if isinstance(found, Gone):
+        return marks.get(key) == place and found.decided_at > oldest
+    return marks.get(key) == place and key in pages
+
+
+def _key(url: str) -> bytes:
+    return hashlib.sha256(url.partition("://")[2].encode("utf-8", "surrogatepass")).digest()[:8]
+
+
+def _replace(path: Path, kept: list[bytes], size: int) -> None:
+    """Put the kept records in the place of a file."""
+    name, was = _logical(path)
+    target = path.with_name(f"{name.removesuffix(_SUFFIX)}.compact-{was or size}{_SUFFIX}")
+    aside = target.with_suffix(".part")
+    try:
+        if not kept and "-import-" not in name:
+            path.unlink()
+            return
+        with aside.open("wb") as out:
+            out.writelines(kept)
+            out.flush()
+            os.fsync(out.fileno())
+        aside.rename(target)
+        if path != target:
+            path.unlink()
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; free space or correct ELUNUM_DATA") from None
 
 
 # --- forgetting ------------------------------------------------------------------------------------------------------

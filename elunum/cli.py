@@ -113,6 +113,16 @@ def import_(
         show(import_files(files, settings.archive_dir, settings.archive), json)
 
 
+@archive_app.command("compact")
+def archive_compact(json: Json = False) -> None:
+    """Drop superseded and forgotten pages from the archive, file by file, each replaced in one step."""
+    from elunum.archive import compact
+
+    settings = load()
+    with folder.only_one(settings, "compact"):
+        show(compact(settings.archive_dir, settings.archive), json)
+
+
 # --- index -------------------------------------------------------------------------------------------------------
 
 

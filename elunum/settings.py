@@ -60,6 +60,7 @@ class ArchiveSettings(_Section):
     """Fetched pages on disk."""
 
     file_bytes: int = Field(200_000_000, ge=10_000, description="A WARC file is closed at this size, bytes")
+    gone_days: float = Field(60.0, ge=1, description="Compaction keeps the word that a page is gone for, days")
 
 
 class OfficialSettings(_Section):

@@ -1,6 +1,6 @@
 import gzip
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -247,3 +247,94 @@ def test_the_list_of_what_was_forgotten_says_nothing_about_it(tmp_path: Path) ->
     assert len(text.split()) == 1
     assert "exemple" not in text
     assert Forgotten(tmp_path).holds("http://exemple.fr/jean-dupont#haut")
+
+
+# --- compacting --------------------------------------------------------------------------------------------------
+
+
+def test_compaction_keeps_the_last_page_and_the_last_word_on_each_address(tmp_path: Path) -> None:
+    a, b, c = (page(f"https://exemple.fr/{name}") for name in "abc")
+    newer = Page(a.url, 200, (("Content-Length", "6"),), b"newer!", NOON + timedelta(days=1))
+    seen = Unchanged(b.url, NOON + timedelta(days=2))
+    gone = Gone(c.url, "410", NOON + timedelta(days=2))
+    write(tmp_path, a, b, c)
+    write(tmp_path, newer, Unchanged(b.url, NOON + timedelta(days=1)))
+    write(tmp_path, seen, gone)
+    report = archive.compact(tmp_path, SETTINGS, now=NOON + timedelta(days=3))
+    assert found(tmp_path) == [b, newer, seen, gone]
+    assert (report.files, report.records, report.dropped) == (3, 7, 3)
+    assert report.bytes_after < report.bytes_before
+    again = archive.compact(tmp_path, SETTINGS, now=NOON + timedelta(days=3))
+    assert (again.rewritten, again.dropped) == (0, 0)
+    assert found(tmp_path) == [b, newer, seen, gone]
+
+
+def test_word_that_a_page_is_gone_is_dropped_in_the_end(tmp_path: Path) -> None:
+    write(tmp_path, page(), Gone(page().url, "404", NOON))
+    archive.compact(tmp_path, SETTINGS, now=NOON + timedelta(days=61))
+    assert found(tmp_path) == []
+
+
+def test_what_was_forgotten_is_physically_gone_after_compaction(tmp_path: Path) -> None:
+    secret, kept = (
+        page("https://exemple.fr/secret", b"jean dupont"),
+        [page(f"https://exemple.fr/{n}") for n in range(30)],
+    )
+    write(tmp_path, *kept, secret)
+    Forgotten(tmp_path).add(secret.url)
+    archive.compact(tmp_path, SETTINGS)
+    assert found(tmp_path) == kept
+    unpacked = b"".join(gzip.decompress(path.read_bytes()) for path in tmp_path.glob("*.warc.gz"))
+    assert b"secret" not in unpacked
+    assert b"jean dupont" not in unpacked
+
+
+def test_who_had_read_a_file_whole_reads_nothing_again_after_compaction(tmp_path: Path) -> None:
+    write(tmp_path, page(), page())
+    *_, (_, position) = read(tmp_path)
+    archive.compact(tmp_path, SETTINGS)
+    assert found(tmp_path, {position.file: position.offset}) == []
+    write(tmp_path, page("https://exemple.fr/new"))
+    assert found(tmp_path, {position.file: position.offset}) == [page("https://exemple.fr/new")]
+
+
+def test_who_had_read_half_a_file_misses_nothing_after_compaction(tmp_path: Path) -> None:
+    records = [page("https://exemple.fr/0"), *(page(f"https://exemple.fr/{n}") for n in range(4))]
+    write(tmp_path, *records)
+    (_, first), *_ = read(tmp_path)
+    archive.compact(tmp_path, SETTINGS)
+    positions = [position for _, position in read(tmp_path, {first.file: first.offset})]
+    assert found(tmp_path, {first.file: first.offset}) == records[1:]
+    assert found(tmp_path, {positions[1].file: positions[1].offset}) == records[1:]
+    assert found(tmp_path, {positions[-1].file: positions[-1].offset}) == []
+
+
+def test_a_compaction_that_was_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    write(tmp_path, page(), page())
+    raw = only_file(tmp_path)
+    before = raw.read_bytes()
+    archive.compact(tmp_path, SETTINGS)
+    raw.write_bytes(before)  # killed between the two steps
+    (tmp_path / "half.part").write_bytes(b"half")
+    assert found(tmp_path) == [page()]
+    archive.compact(tmp_path, SETTINGS)
+    assert found(tmp_path) == [page()]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_being_written_is_left_alone(tmp_path: Path) -> None:
+    with ArchiveWriter(tmp_path, SETTINGS) as writer:
+        writer.write(page())
+        writer.write(page())
+        assert archive.compact(tmp_path, SETTINGS).files == 0
+        assert found(tmp_path) == [page(), page()]
+
+
+def test_an_import_emptied_by_compaction_is_still_known(tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    path = foreign(tmp_path / "other.warc.gz", "http://exemple.fr/a")
+    import_files([path], folder, SETTINGS)
+    Forgotten(folder).add("exemple.fr")
+    archive.compact(folder, SETTINGS)
+    assert import_files([path], folder, SETTINGS).already == 1
+    assert found(folder) == []

@@ -100,7 +100,7 @@ def test_killed_twenty_times_it_ends_with_the_same_pages_and_asks_none_twice_but
                 assert last[earlier, asked.host] == asked.target
             seen_before[asked.host, asked.target] = number
             last[number, asked.host] = asked.target
-    assert 0 < again <= 20 * len(HOSTS)
+    assert again <= 20 * len(HOSTS)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
