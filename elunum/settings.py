@@ -35,7 +35,7 @@ class CrawlSettings(_Section):
     timeout_s: float = Field(30.0, gt=0, description="A response must be complete within, seconds")
     active_hosts: int = Field(400, ge=1, description="Hosts crawled side by side; the others wait their turn")
     pages_per_host: int = Field(
-        5_000, ge=1, description="Pages known of one host at most; grows with what proves useful"
+        5_000, ge=1, description="Addresses visited of one host at most in its first night; grows with what was useful"
     )
     revisit_min_days: float = Field(1.0, ge=0, description="A page that keeps changing is visited again after, days")
     revisit_max_days: float = Field(30.0, gt=0, description="A page that never changes is visited again after, days")
