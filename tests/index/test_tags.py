@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from elunum.errors import SettingsError
-from elunum.index.tags import Tagger, check, keys, load_referentiel, read_corrections, tag_file
+from elunum.index.tags import FOLDER, MAX_TAGS, Tagger, check, keys, load_referentiel, read_corrections, tag_file
 from elunum.model import Document, DocumentId
 
 TAGGER = Tagger(load_referentiel())
@@ -87,3 +89,112 @@ def test_a_file_of_documents_is_tagged_line_by_line(tmp_path: Path) -> None:
     (row,) = tag_file(file)
     assert row["id"] == "a"
     assert "democratie-locale" in [tag["slug"] for tag in row["enjeux"]]
+
+
+def test_a_line_that_is_no_document_is_refused_with_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "docs.jsonl"
+    file.write_text('{"id": "a", "text": ""}\n["not", "an", "object"]\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="line 2"):
+        list(tag_file(file))
+
+
+def test_there_are_2500_expressions_and_every_service_has_some() -> None:
+    referentiel = load_referentiel()
+    assert len(referentiel.expressions) >= 2_500
+    announced = {(expression.enjeu, expression.service) for expression in referentiel.expressions}
+    assert [service.nom for service in referentiel.services if (service.enjeu, service.nom) not in announced] == []
+
+
+def test_an_expression_said_once_at_the_bottom_of_a_long_page_does_not_tag_it() -> None:
+    filler = "Le village se visite à pied et la vue est belle depuis la place. " * 200
+    assert slugs(page("Le village", filler + "Un budget participatif a été voté.")) == []
+
+
+def test_the_longest_expression_hides_the_shorter_ones_inside_it() -> None:
+    assert slugs(page("Le transport de données", "Le transport de données emprunte deux chemins.")) == []
+    assert slugs(page("Le transport scolaire", "Le transport scolaire est gratuit."))[0] == "mobilite"
+
+
+def test_an_acronym_written_in_capitals_is_not_the_common_word() -> None:
+    text = "On ajoute le sel à la fin, un peu de sel suffit, puis le sel fond."
+    assert slugs(page("Le sel", text)) == []
+    assert slugs(page("Le SEL du village", text.replace("sel", "SEL"))) == ["developpement-economique"]
+
+
+def test_an_acronym_is_known_in_lower_case_in_an_address() -> None:
+    (tag, *_) = TAGGER.candidates(page(url="https://commune.fr/environnement/pcaet"))
+    assert "PCAET" in [why.expression for why in tag.why if why.where == "url"]
+
+
+def test_a_context_word_must_stand_near_when_the_line_requires_it(tmp_path: Path) -> None:
+    folder = copy_with(tmp_path, "sante,,sauge,3,tisane,", "sante,,thym,3,,poulet")
+    tagger = Tagger(load_referentiel(folder))
+    assert slugs(page("La sauge", "La sauge pousse ici."), tagger) == []
+    assert slugs(page("La sauge", "La sauge pousse ici, en tisane."), tagger) == ["sante"]
+    assert slugs(page("Du thym", "Du thym, rien que du thym."), tagger) == ["sante"]
+    assert slugs(page("Du thym et un poulet", "Du thym sur le poulet."), tagger) == []
+
+
+def copy_with(folder: Path, *lines: str) -> Path:
+    """A référentiel of the shipped enjeux and services, and these expressions alone."""
+    for name in ("enjeux.csv", "services.csv"):
+        (folder / name).write_bytes((FOLDER / name).read_bytes())
+    header = "enjeu,service,expression,weight,requires,excludes"
+    (folder / "expressions.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("santé,,tisane,3,,", "unknown enjeu"),
+        ("sante,Le budget participatif,tisane,3,,", "not one of this enjeu"),
+        ("sante,,de la,3,,", "more than articles"),
+        ("sante,,tisane,four,,", "from 0 to 3"),
+        ("sante,,tisane,9,,", "from 0 to 3"),
+    ],
+)
+def test_a_wrong_line_is_refused_with_its_number_and_the_remedy(tmp_path: Path, line: str, remedy: str) -> None:
+    folder = copy_with(tmp_path, "sante,,verveine,3,,", line)
+    with pytest.raises(SettingsError, match=f"expressions.csv line 3: .*{remedy}"):
+        load_referentiel(folder)
+
+
+def test_check_finds_duplicates_and_expressions_that_match_nothing_or_everything(tmp_path: Path) -> None:
+    folder = copy_with(tmp_path, "sante,,tisane,3,,", "sante,,les tisanes,3,,", "sante,,verveine,3,,")
+    documents = [page("La verveine"), page("Encore de la verveine")]
+    report = check(documents, folder)
+    assert "expressions.csv line 3: same as line 2; keep one of the two" in report.problems
+    assert report.everywhere == ("line 4: verveine (sante)",)
+    assert "line 2: tisane (sante)" in report.never
+
+
+def test_the_version_changes_with_the_data(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    first.mkdir()
+    second.mkdir()
+    one = load_referentiel(copy_with(first, "sante,,tisane,3,,"))
+    other = load_referentiel(copy_with(second, "sante,,tisane,2,,"))
+    assert one.version != other.version
+
+
+WORDS = st.sampled_from(
+    ["budget", "participatif", "SEL", "l’eau", "RGPD", "école", "vélos", "de la", "logement social", "\x00", "🚲", "a"]
+)
+TEXTS = st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=60).map(" ".join))
+
+
+@settings(max_examples=150, deadline=None)
+@given(title=TEXTS, text=TEXTS, url=TEXTS)
+def test_any_page_gets_at_most_four_tags_each_with_words_it_holds(title: str, text: str, url: str) -> None:
+    document = Document(DocumentId("0" * 16), url, title, text)
+    found = TAGGER.tags(document)
+    assert found == TAGGER.tags(document)
+    assert len(found) <= MAX_TAGS
+    assert len({tag.slug for tag in found}) == len(found)
+    said = {where: " ".join(TAGGER.words(words)) for where, words in (("title", title), ("body", text), ("url", url))}
+    for tag in found:
+        assert 0 < tag.score <= 1
+        assert tag.why
+        for why in tag.why:
+            assert why.where == "url" or " ".join(keys(why.expression)) in said[why.where]

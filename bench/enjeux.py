@@ -1,0 +1,253 @@
+"""How right the tags are, and what a document costs: against judged pages, with the worst mistakes.
+
+    python -m bench.enjeux           scores, calibration, ms per document and the worst 20 mistakes
+    python -m bench.enjeux --fit     also the logistic curve that fits these pages best: INTERCEPT and SLOPE of tags.py
+
+Two sets. The sample of tests/judged/enjeux.csv: pages of the demo web, and of the archives where they are. The labels
+that the publishers gave their pages, mapped to the référentiel (../shared/data/enjeux_gold.jsonl, or ELUNUM_SHARED):
+skipped, saying so, where absent. A judgment is a list of groups, of which at least one enjeu must be found, and the
+enjeux that are also right; a page judged to be about nothing makes every tag of it wrong.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lxml import html
+from warcio.archiveiterator import ArchiveIterator
+
+from demo.pages import WEB, Web
+from elunum.index import tags
+from elunum.index.extract import extract
+from elunum.model import Document, Page, Tag
+from elunum.urls import document_id
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("ELUNUM_SHARED", CHECKOUT.parent / "shared"))
+SAMPLE = CHECKOUT / "tests" / "judged" / "enjeux.csv"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the tags of one page should be."""
+
+    id: str
+    source: str
+    must: tuple[frozenset[str], ...]  # of each group, one enjeu at least
+    ok: frozenset[str]
+
+    @property
+    def right(self) -> frozenset[str]:
+        return self.ok.union(*self.must)
+
+
+@dataclass
+class Tally:
+    """Counts of one pool of pages: groups asked and met, tags made and right."""
+
+    asked: int = 0
+    met: int = 0
+    made: int = 0
+    right: int = 0
+
+    @property
+    def precision(self) -> float:
+        return self.right / self.made if self.made else 0.0
+
+    @property
+    def recall(self) -> float:
+        return self.met / self.asked if self.asked else 0.0
+
+    @property
+    def f1(self) -> float:
+        both = self.precision + self.recall
+        return 2 * self.precision * self.recall / both if both else 0.0
+
+
+@dataclass
+class Scores:
+    """The tally of everything, of each enjeu that is asked for, of each source."""
+
+    overall: Tally = field(default_factory=Tally)
+    labels: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    sources: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the enjeux that some page asks for."""
+        asked = [tally.f1 for tally in self.labels.values() if tally.asked]
+        return sum(asked) / len(asked) if asked else 0.0
+
+
+def sample(where: str) -> list[Judged]:
+    """Our own judgments; where: "demo" or "archive"."""
+    with SAMPLE.open(encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["where"] == where]
+    return [
+        Judged(
+            row["id"],
+            where,
+            tuple(frozenset(group.split("|")) for group in row["must"].split(";") if group),
+            frozenset(slug for slug in row["ok"].split(";") if slug),
+        )
+        for row in rows
+    ]
+
+
+def publishers() -> list[Judged]:
+    """The labels that publishers gave their own pages."""
+    lines = (SHARED / "data" / "enjeux_gold.jsonl").read_text(encoding="utf-8").split("\n")
+    rows = [json.loads(line) for line in lines if line]
+    return [
+        Judged(row["id"], row["src"], tuple(frozenset(group) for group in row["must"]), frozenset(row["ok"]))
+        for row in rows
+    ]
+
+
+def demo_documents() -> dict[str, Document]:
+    """The pages of the demo web as Elunum extracts them, by host and path of their file."""
+    web, found = Web(), {}
+    for file, page in web.pages.items():
+        answer = web.answer(page.host, page.path)
+        fetched = Page(f"http://{page.host}{page.path}", answer.status, answer.headers, answer.body, datetime.now(UTC))
+        if isinstance(document := extract(fetched), Document):
+            found[file.relative_to(WEB).with_suffix("").as_posix()] = document
+    return found
+
+
+def archive_documents(ids: Collection[str]) -> dict[str, Document]:
+    """Pages of the archives by their header X-Elunum-Id: the text of <main>, so that only the tagger is measured."""
+    found = {}
+    for path in sorted((SHARED / "data" / "web").glob("*.warc.gz")):
+        with path.open("rb") as stream:
+            for record in ArchiveIterator(stream):
+                name = record.http_headers and record.http_headers.get_header("X-Elunum-Id")
+                if name in ids:
+                    url = record.rec_headers.get_header("WARC-Target-URI")
+                    found[name] = _document(url, record.content_stream().read())
+    return found
+
+
+def _document(url: str, body: bytes) -> Document:
+    tree = html.document_fromstring(body)
+    title = (tree.findtext(".//title") or "").rsplit(" | ", 1)[0]
+    main = tree.find(".//main")
+    text = "" if main is None else "\n".join(part.strip() for part in main.itertext() if part.strip())
+    return Document(document_id(url), url, title, text)
+
+
+def score(judged: Iterable[Judged], found: Mapping[str, Sequence[str]]) -> Scores:
+    """Recall of what must be found, precision against all that is right."""
+    scores = Scores()
+    for page in judged:
+        slugs = set(found.get(page.id, ()))
+        pools = (scores.overall, scores.sources[page.source])
+        for group in page.must:
+            for pool in (*pools, *(scores.labels[slug] for slug in group)):
+                pool.asked += 1
+                pool.met += bool(group & slugs)
+        for slug in slugs:
+            for pool in (*pools, scores.labels[slug]):
+                pool.made += 1
+                pool.right += slug in page.right
+    return scores
+
+
+def calibration(judged: Iterable[Judged], found: Mapping[str, Sequence[Tag]]) -> list[tuple[float, float, int]]:
+    """Tags by tenths of score: mean score, share that is right, how many."""
+    bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for page in judged:
+        for tag in found.get(page.id, ()):
+            bins[min(int(tag.score * 10), 9)].append((tag.score, tag.slug in page.right))
+    return [
+        (sum(s for s, _ in pairs) / len(pairs), sum(right for _, right in pairs) / len(pairs), len(pairs))
+        for _, pairs in sorted(bins.items())
+    ]
+
+
+def mistakes(judged: Iterable[Judged], found: Mapping[str, Sequence[Tag]], limit: int = 20) -> list[str]:
+    """The wrong tags of which the tagger was surest, with the words that misled it."""
+    wrong = [(tag.score, page, tag) for page in judged for tag in found.get(page.id, ()) if tag.slug not in page.right]
+    wrong.sort(key=lambda item: (-item[0], item[1].id))
+    return [
+        f"{score:.2f} {tag.slug:24} {page.id[:48]:50} {', '.join(f'{w.expression} ({w.where})' for w in tag.why[:4])}"
+        for score, page, tag in wrong[:limit]
+    ]
+
+
+def fit(judged: Iterable[Judged], candidates: Mapping[str, Sequence[Tag]]) -> tuple[float, float]:
+    """INTERCEPT and SLOPE that make scores most likely; each source weighs as the square root of its pages."""
+    judged = [page for page in judged if page.id in candidates]
+    pages = Counter(page.source for page in judged)
+    points = [
+        ((math.log(tag.score / (1 - tag.score)) - tags.INTERCEPT) / tags.SLOPE, tag.slug in page.right, page.source)
+        for page in judged
+        for tag in candidates[page.id]
+        if 0 < tag.score < 1
+    ]
+    a, b = tags.INTERCEPT, tags.SLOPE
+    for _ in range(25):  # Newton's method on the log-likelihood of a logistic curve of one variable
+        ga = gb = haa = hab = hbb = 0.0
+        for x, right, source in points:
+            p = 1 / (1 + math.exp(-a - b * x))
+            weight = pages[source] ** -0.5
+            ga, gb = ga + weight * (right - p), gb + weight * (right - p) * x
+            q = weight * p * (1 - p)
+            haa, hab, hbb = haa + q, hab + q * x, hbb + q * x * x
+        determinant = haa * hbb - hab * hab
+        a, b = a + (hbb * ga - hab * gb) / determinant, b + (haa * gb - hab * ga) / determinant
+    return a, b
+
+
+def report(name: str, judged: list[Judged], documents: Mapping[str, Document], with_fit: bool) -> None:
+    """Print all of it for one set of judgments."""
+    tagger = tags.Tagger(tags.load_referentiel())
+    for document in list(documents.values())[:200]:
+        tagger.tags(document)
+    started = time.process_time()
+    found = {id: tagger.tags(document) for id, document in documents.items()}
+    each_ms = (time.process_time() - started) * 1000 / max(len(documents), 1)
+    judged = [page for page in judged if page.id in documents]
+    scores = score(judged, {id: [tag.slug for tag in made] for id, made in found.items()})
+    made = sum(len(tags_) for tags_ in found.values())
+    print(
+        f"\n== {name}: {len(judged)} pages, {made / max(len(judged), 1):.2f} tags a page, {each_ms:.2f} ms a document"
+    )
+    print(f"{'':26}precision   recall       F1    asked     made")
+    rows = [("micro", scores.overall), *sorted(scores.sources.items()), *sorted(scores.labels.items())]
+    for label, tally in rows:
+        figures = f"{tally.precision:9.3f}{tally.recall:9.3f}{tally.f1:9.3f}{tally.asked:9}{tally.made:9}"
+        print(f"{label:26}{figures}")
+    print(f"macro F1 by enjeu {scores.macro_f1:.3f}")
+    print("calibration: " + "  ".join(f"{s:.2f} -> {r:.2f} ({n})" for s, r, n in calibration(judged, found)))
+    print("worst mistakes:", *mistakes(judged, found), sep="\n  ")
+    if with_fit:
+        intercept, slope = fit(judged, {id: tagger.candidates(document) for id, document in documents.items()})
+        print(f"fitted: INTERCEPT {intercept:.2f}, SLOPE {slope:.2f}")
+
+
+def main() -> int:
+    with_fit = "--fit" in sys.argv[1:]
+    report("demo web", sample("demo"), demo_documents(), with_fit)
+    if not (SHARED / "data" / "web").is_dir():
+        print(f"the real archives are not at {SHARED}; set ELUNUM_SHARED", file=sys.stderr)
+        return 0
+    ours, theirs = sample("archive"), publishers()
+    documents = archive_documents({page.id for page in (*ours, *theirs)})
+    for name, judged in (("archives, judged by us", ours), ("archives, labelled by their publishers", theirs)):
+        report(name, judged, {page.id: documents[page.id] for page in judged if page.id in documents}, with_fit)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""How right the tags are: the figures fall only by an edit that someone defends. `python -m bench.enjeux` says more."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import enjeux
+from bench.enjeux import Judged, Scores
+from demo.pages import WEB
+from elunum.index.tags import Tagger, load_referentiel
+from elunum.model import Document, Tag
+
+TAGGER = Tagger(load_referentiel())
+
+
+def tagged(documents: dict[str, Document]) -> dict[str, tuple[Tag, ...]]:
+    return {id: TAGGER.tags(document) for id, document in documents.items()}
+
+
+def scores_of(judged: list[Judged], tags: dict[str, tuple[Tag, ...]]) -> Scores:
+    return enjeux.score(judged, {id: [tag.slug for tag in found] for id, found in tags.items()})
+
+
+@pytest.fixture(scope="module")
+def demo_tags() -> dict[str, tuple[Tag, ...]]:
+    return tagged(enjeux.demo_documents())
+
+
+def test_every_judgment_names_a_page_of_the_demo_web_and_known_enjeux() -> None:
+    judged = enjeux.sample("demo")
+    assert [page.id for page in judged if not (WEB / f"{page.id}.md").exists()] == []
+    slugs = set(TAGGER.referentiel.enjeux)
+    assert all(page.right <= slugs for page in (*judged, *enjeux.sample("archive")))
+
+
+def test_at_least_150_pages_are_judged_and_every_enjeu_is_asked_for() -> None:
+    judged = [*enjeux.sample("demo"), *enjeux.sample("archive")]
+    assert len(judged) >= 150
+    asked = frozenset().union(*(group for page in judged for group in page.must))
+    assert asked == set(TAGGER.referentiel.enjeux)
+
+
+def test_the_demo_web_is_tagged_as_judged(demo_tags: dict[str, tuple[Tag, ...]]) -> None:
+    judged = [page for page in enjeux.sample("demo") if page.id in demo_tags]
+    assert len(judged) >= 110
+    scores = scores_of(judged, demo_tags)
+    assert scores.overall.precision >= 0.95
+    assert scores.overall.recall >= 0.90
+    assert scores.macro_f1 >= 0.90
+
+
+def test_pages_judged_to_be_about_nothing_get_no_tag(demo_tags: dict[str, tuple[Tag, ...]]) -> None:
+    nothing = [page.id for page in enjeux.sample("demo") if not page.right]
+    assert len(nothing) >= 4
+    assert {id: demo_tags.get(id, ()) for id in nothing} == dict.fromkeys(nothing, ())
+
+
+@pytest.mark.shared
+def test_archived_pages_are_tagged_as_we_and_their_publishers_judged() -> None:
+    ours, theirs = enjeux.sample("archive"), enjeux.publishers()
+    tags = tagged(enjeux.archive_documents({page.id for page in (*ours, *theirs)}))
+    assert {page.id for page in ours} <= set(tags)
+    scores = scores_of(ours, tags)
+    assert (scores.overall.f1 >= 0.88, scores.macro_f1 >= 0.78) == (True, True)
+    scores = scores_of(theirs, tags)
+    assert (scores.overall.f1 >= 0.78, scores.macro_f1 >= 0.66) == (True, True)
+    for said, right, count in enjeux.calibration(theirs, tags):
+        assert count < 50 or abs(said - right) <= 0.12, (
+            f"tags scored about {said:.2f} are right {right:.2f} of the time"
+        )
