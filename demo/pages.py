@@ -219,8 +219,8 @@ class Web:
 
         body = to_html(page.source, link)
         home = page.path == "/"
-        others = [p for p in self.pages_of(site.host) if p.listed and p.path != page.path and p.path != "/"]
         if home:
+            others = [p for p in self.pages_of(site.host) if p.listed and p.path != "/"]
             items = "".join(f'<li><a href="{link(_relative(p, page))}">{html.escape(p.title)}</a></li>' for p in others)
             body += f"<h2>À lire sur ce site</h2><ul>{items}</ul>" if items else ""
         menu = "".join(
