@@ -100,7 +100,7 @@ class Site:
     sitemap: str = "plain"  # plain, index (a gzipped sitemap behind an index) or none
     feed: str = ""  # rss, atom or none
     twin: str = "redirect"  # what the host with or without www. does: redirect, same or none
-    calendar: bool = False  # an endless /agenda/YYYY/MM
+    calendar_months: int = 0  # empty months of /agenda/YYYY/MM before and after November 2026: a trap for crawlers
     print_views: bool = False  # every page again at ?print=1
     session_ids: bool = False  # every link carries a fresh PHPSESSID
     redirects: dict[str, str] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Web:
         answers = self._answers[host]
         # A server that does not know a parameter ignores it: ?utm_source=... is one more address of the same page.
         found = answers.get(f"{path}?{query}" if query else path) or answers.get(path)
-        if found is None and site.calendar:
+        if found is None and site.calendar_months:
             found = self._calendar(site, path)
         if found is None:
             return Answer(404, self._message(site, "Page introuvable", "Cette page n’existe pas."), _html(site))
@@ -229,7 +229,7 @@ class Web:
             if "menu" in p.head
         )
         crumb = "" if home else f'<a href="{link("/")}">Accueil</a> &gt; {html.escape(page.title)}'
-        if site.calendar:
+        if site.calendar_months:
             menu += f'<li><a href="{link("/agenda/2026/11")}">Agenda</a></li>'
         if site.print_views and style != "impression":
             separator = "&amp;" if "?" in page.path else "?"
@@ -274,19 +274,21 @@ class Web:
         if found is None:
             return None
         year, month = int(found[1]), int(found[2])
-        if not (1 <= month <= 12 and 1 < year < 9999):
+        away = (year - 2026) * 12 + month - 11
+        if not 1 <= month <= 12 or abs(away) > site.calendar_months:
             return None
         links = []
         for step, label in ((-1, "Mois précédent"), (1, "Mois suivant")):
             there, other = divmod(year * 12 + month - 1 + step, 12)
-            links.append(f'<a href="/agenda/{there:04}/{other + 1:02}">{label}</a>')
+            if abs(away + step) <= site.calendar_months:
+                links.append(f'<a href="/agenda/{there:04}/{other + 1:02}">{label}</a>')
         name = f"{MONTHS[month - 1]} {year}"
         text = f"Aucun rendez-vous n’est annoncé en {name}."
         return Answer(200, self._message(site, f"Agenda de {name}", text, " ".join(links)), _html(site))
 
     def _message(self, site: Site, title: str, text: str, more: str = "") -> bytes:
         body = f"<p>{html.escape(text)}</p>{more}"
-        # Kept out of indexes as a careful town would, so that the demo shows its pages; the links still have no end.
+        # Empty months stay out of indexes, as a careful town would ask, so that the demo shows its pages.
         head = '<meta name="robots" content="noindex">'
         page = _fill(
             site.style, site, title=title, lang=site.lang, head=head, menu="", breadcrumb="", when="", body=body

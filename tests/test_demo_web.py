@@ -226,12 +226,16 @@ def test_pdf_odt_and_docx_are_read_by_the_libraries_that_read_them_in_the_wild(w
     assert found == {"pdf", "odt", "docx"}
 
 
-def test_the_calendar_has_no_end(web: DemoWeb) -> None:
-    url = "http://www.frontignan.example/agenda/2026/11"
-    for _ in range(30):
-        links = lxml_html.fromstring(get(web, url).body).xpath("//a[contains(., 'suivant')]/@href")
-        url = urljoin(url, str(links[0]))
-    assert url == "http://www.frontignan.example/agenda/2029/05"
+def test_the_calendar_goes_on_for_as_long_as_its_site_says_and_stays_out_of_indexes(web: DemoWeb) -> None:
+    months, url = [], "http://www.frontignan.example/agenda/2026/11"
+    while url not in months:
+        months.append(url)
+        page = lxml_html.fromstring(get(web, url).body)
+        assert page.xpath("//meta[@name='robots']/@content") == ["noindex"]
+        url = urljoin(url, str((page.xpath("//a[contains(., 'suivant')]/@href") or [url])[0]))
+    assert len(months) == 1 + 18
+    assert months[-1] == "http://www.frontignan.example/agenda/2028/05"
+    assert get(web, "http://www.frontignan.example/agenda/2028/06").status == 404
 
 
 def test_print_views_and_canonical_pairs_name_the_page_they_repeat(web: DemoWeb) -> None:
