@@ -61,9 +61,10 @@ class BuildReport:
     added: int  # documents written, new or changed
     removed: int
     full: bool
-    swapped: bool  # False when a check failed: the previous version is still served
+    swapped: bool  # False when nothing had changed, or when a check failed: the previous version is still served
     problems: tuple[str, ...]  # of the checks, one sentence each
     seconds: float
+    lost: tuple[str, ...] = ()  # sources with less than a fifth of the documents they had: "host: 120 -> 3"
 
 
 def build(settings: Settings, full: bool = False) -> BuildReport:
@@ -89,11 +90,14 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
         changes = documents.changed_since(last.revision if last else 0)
         about, added, removed = write(aside, changes, settings, last)
     problems = tuple(_problems(aside, about, last))
+    lost = tuple(_lost(settings, aside)) if versions(settings) else ()
     if not problems:
         _swap(settings, aside, about.version)
     seconds = time.monotonic() - started
     log.info("built", extra={"documents": about.documents, "added": added, "removed": removed, "seconds": seconds})
-    return BuildReport(about.version, about.documents, added, removed, last is None, not problems, problems, seconds)
+    return BuildReport(
+        about.version, about.documents, added, removed, last is None, not problems, problems, seconds, lost
+    )
 
 
 def serve_documents(settings: Settings, documents: Iterable[Document]) -> About:
@@ -125,10 +129,13 @@ def versions(settings: Settings) -> list[str]:
     return sorted(path.parent.name for path in settings.index_dir.glob("[0-9]*/about.json"))
 
 
-def read_about(settings: Settings) -> About:
-    """What the served version holds. Raises IndexVersionError, with the command to run, when none can be served."""
+def read_about(settings: Settings, version: str = "current") -> About:
+    """What a version holds, the served one by default.
+
+    Raises IndexVersionError, with the command to run, when it cannot be served.
+    """
     try:
-        about = msgspec.json.decode((settings.index_dir / "current" / "about.json").read_bytes(), type=About)
+        about = msgspec.json.decode((settings.index_dir / version / "about.json").read_bytes(), type=About)
     except FileNotFoundError:
         raise IndexVersionError(f"there is no index in {settings.index_dir} yet; run `elunum index`") from None
     except (msgspec.MsgspecError, NotADirectoryError):
@@ -273,6 +280,23 @@ def _problems(version: Path, about: About, last: About | None) -> Iterator[str]:
         missed += shown.title not in titles
     if missed > asked / 4:
         yield f"{missed} of {asked} documents are not found by their own title; report this as a bug"
+
+
+MUCH = 20
+"""Documents from which losing four in five is worth telling."""
+
+
+def _lost(settings: Settings, version: Path) -> Iterator[str]:
+    """Sources that lost most of their documents since the served version."""
+    try:
+        about = read_about(settings)
+    except IndexVersionError:
+        return
+    before = _sources(open_index(settings.index_dir / about.version).searcher())
+    after = _sources(open_index(version).searcher())
+    for key, count in sorted(before.items()):
+        if count >= MUCH and after.get(key, 0) < count / 5:
+            yield f"{key.partition(chr(9))[0]}: {count} -> {after.get(key, 0)}"
 
 
 # --- the link `current` ------------------------------------------------------------------------------------------

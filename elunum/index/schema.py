@@ -56,7 +56,7 @@ def schema() -> Schema:
     # Every filter and facet value, as "name:value": one column to count serves all facets.
     builder.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
     builder.add_text_field("site", tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("source", tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_text_field("source", tokenizer_name="raw", index_option="basic", fast=True)  # key, tab, name
     builder.add_text_field("territory", tokenizer_name="raw", index_option="basic", fast=True)
     builder.add_unsigned_field("group", indexed=True, fast=True)  # who publishes: the territory, or else the source
     builder.add_unsigned_field("day", indexed=True, fast=True)  # proleptic ordinal; 0 without a date
@@ -119,7 +119,7 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
         "address": " ".join(stems(address_words(document.url))),
         "facet": facets_of(document, shown, territory, geo),
         "site": sites_of(document),
-        "source": shown.source_key,
+        "source": f"{shown.source_key}\t{shown.source.name}",
         "group": group_of(shown.territory or shown.source_key),
         "day": document.date.toordinal() if document.date else 0,
         "weight": weight_of(document),

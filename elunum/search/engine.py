@@ -138,6 +138,7 @@ class _Answer:
     asked: Search  # with the operators found in the words
     main: EngineQuery  # the words alone
     filters: dict[str, EngineQuery]
+    gains: list[compiled.Labelled]  # what only adds to scores
     whole: EngineQuery  # words, filters and what adds to scores
     total: int
     found: tuple[tuple[float, Any, int], ...]  # score, address, and how many more of the same publisher
@@ -175,7 +176,7 @@ class Engine:
             shown = self._shown(served, address)
             hit = _hit(shown, snippet(shown.text, wanted), score)
             if explain:
-                hit = replace(hit, explanation=_explained(answer.whole.explain(served.searcher, address)))
+                hit = replace(hit, explanation=self._explained(served, answer, address, score))
             hits.append(replace(hit, others=hidden, comparable=reasons.get(shown.territory, "")))
         facets = self._facets(served, answer)
         return Results(
@@ -354,8 +355,11 @@ class Engine:
         return self._served
 
     def _open(self) -> _Served:
-        about = build.read_about(self.settings)
-        target = str(self._link.readlink())
+        try:
+            target = str(self._link.readlink())
+        except OSError:
+            target = "current"  # missing: what is wrong is said by read_about
+        about = build.read_about(self.settings, target)
         index = build.open_index(self.settings.index_dir / target)
         index.config_reader("manual", 0)
         index.reload()
@@ -397,7 +401,7 @@ class Engine:
         relaxed = False
         for level in levels:
             main = compiled.words_query(served.schema, query, others, named, level, self.ranking)
-            whole = compiled.together(main, filters.values(), gains)
+            whole = compiled.together(main, filters.values(), (gain for _, gain in gains))
             if asked.one_per == "collectivite":
                 total, found = self._one_per(served, whole, asked, query)
             else:
@@ -405,7 +409,7 @@ class Engine:
             relaxed = relaxed or (level == words > 1 and total == 0)
             if total >= (1 if asked.sort == "date" else ENOUGH):
                 break
-        return _Answer(query, asked, main, filters, whole, total, tuple(found), others, named, peers, relaxed)
+        return _Answer(query, asked, main, filters, gains, whole, total, tuple(found), others, named, peers, relaxed)
 
     def _page(
         self, served: _Served, whole: EngineQuery, asked: Search, query: Query, limit: int, offset: int
@@ -436,6 +440,17 @@ class Engine:
         page = list(first.items())[start:wanted]
         return len(counts), [(score, address, counts[group] - 1) for group, (score, address) in page]
 
+    def _explained(self, served: _Served, answer: _Answer, address: Any, score: float) -> tuple[tuple[str, float], ...]:
+        """What each sign of relevance gave this result, most first, then what the sum was multiplied by."""
+        schema, words = served.schema, answer.query.words
+        parts = [part for word in words for part in compiled.word_parts(schema, word, self.ranking)]
+        parts += [*compiled.pairs(schema, words, self.ranking), *answer.gains]
+        parts += [(other.text, compiled.clause_query(schema, other.clause, self.ranking)) for other in answer.others]
+        given = ((name, _value(served, query, address)) for name, query in parts)
+        found = sorted(((name, value) for name, value in given if value), key=lambda part: -part[1])
+        whole = _value(served, answer.whole, address)
+        return (*found, ("times, for who publishes and when", score / whole)) if score and whole else tuple(found)
+
     def _facets(self, served: _Served, answer: _Answer) -> dict[str, tuple[FacetValue, ...]]:
         """Counts by value. A facet already chosen counts what choosing another value instead would return."""
         main, filters, asked = answer.main, answer.filters, answer.asked
@@ -458,7 +473,7 @@ class Engine:
         return {name: self._facet(name, found) for name, found in values.items() if found}
 
     def _facet(self, name: str, found: dict[str, int]) -> tuple[FacetValue, ...]:
-        values = [FacetValue(value, self._label(name, value), count) for value, count in found.items()]
+        values = [FacetValue(value.partition("\t")[0], self._label(name, value), n) for value, n in found.items()]
         if name in ("year", "label"):
             return tuple(sorted(values, key=lambda v: v.value, reverse=True))
         if name == "population":
@@ -467,6 +482,8 @@ class Engine:
         return tuple(ordered[:SOURCES_SHOWN] if name == "source" else ordered)
 
     def _label(self, name: str, value: str) -> str:
+        if name == "source":
+            return value.partition("\t")[2]
         if name == "enjeu":
             return self.referentiel.enjeux[value].nom if value in self.referentiel.enjeux else value
         if name in ("departement", "region"):
@@ -587,6 +604,14 @@ def _of(schema: tantivy.Schema, territories: Sequence[Territory]) -> EngineQuery
     )
 
 
+def _value(served: _Served, query: EngineQuery, address: Any) -> float:
+    """What a query gives one document; 0 when it does not match."""
+    try:
+        return float(json.loads(query.explain(served.searcher, address).to_json())["value"])
+    except ValueError:
+        return 0.0
+
+
 def _count(result: tantivy.SearchResult) -> int:
     """How many documents match; missing from the engine's published types."""
     return int(result.count)  # type: ignore[attr-defined]
@@ -656,17 +681,3 @@ def _overlap(a: frozenset[int], b: frozenset[int]) -> float:
     """Share of the smaller set that the other holds."""
     small = min(len(a), len(b))
     return len(a & b) / small if small > 5 else 0.0
-
-
-def _explained(explanation: Any) -> tuple[tuple[str, float], ...]:
-    found = []
-
-    def walk(node: dict[str, Any]) -> None:
-        if "TermQuery" in node["description"] or "ConstScore" in node["description"] or not node.get("details"):
-            found.append((" ".join(node.get("context") or [node["description"]])[:120], float(node["value"])))
-            return
-        for inner in node["details"]:
-            walk(inner)
-
-    walk(json.loads(explanation.to_json()))
-    return tuple(found)

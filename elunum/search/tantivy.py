@@ -39,6 +39,9 @@ class Ranking:
 
 DEFAULT = Ranking()
 
+Labelled = tuple[str, Engine]
+"""A part of a score, with what `elunum search --explain` calls it."""
+
 
 def words_query(
     schema: Schema,
@@ -72,7 +75,7 @@ def words_query(
             own = word_query(schema, word, ranking)
             each.append(Engine.disjunction_max_query([own, *said], ranking.said_tie) if said else own)
         parts.append((Occur.Must, Engine.boolean_query([(Occur.Should, q) for q in each], min(at_least, len(each)))))
-        parts += [(Occur.Should, bonus) for bonus in _pairs(schema, words, ranking)]
+        parts += [(Occur.Should, bonus) for _, bonus in pairs(schema, words, ranking)]
     for clause in query.clauses:
         if not is_plain(clause):
             parts.append((Occur.Must, clause_query(schema, clause, ranking)))
@@ -84,26 +87,27 @@ def words_query(
 
 def near(
     schema: Schema, named: Sequence[Place], around: Sequence[Territory], home: bool, ranking: Ranking = DEFAULT
-) -> list[Engine]:
+) -> list[Labelled]:
     """What the territories named in a query add: their pages first, then those of the territories that contain them.
 
     around: the containing territories, smallest first. home: the query asks for a territory's own site.
     """
-    found = [_gain(_facet(schema, t), ranking.local) for place in named for t in place.territories]
+    own = [t for place in named for t in place.territories]
+    found = [(f"place: {t.name}", _gain(_facet(schema, t), ranking.local)) for t in own]
     found += [
-        _gain(_facet(schema, territory), ranking.local / 2 ** (rank + 1)) for rank, territory in enumerate(around)
+        (f"place: {t.name}", _gain(_facet(schema, t), ranking.local / 2 ** (rank + 1))) for rank, t in enumerate(around)
     ]
     if home:
         found += [
-            _gain(Engine.term_query(schema, "facet", f"home:{t.kind}:{t.code}", "basic"), ranking.home / (rank + 1))
+            (f"home page: {t.name}", _gain(_facet(schema, t, "home:"), ranking.home / (rank + 1)))
             for place in named
             for rank, t in enumerate(place.territories)
         ]
     return found
 
 
-def _facet(schema: Schema, territory: Territory) -> Engine:
-    return Engine.term_query(schema, "facet", f"{territory.kind}:{territory.code}", "basic")
+def _facet(schema: Schema, territory: Territory, prefix: str = "") -> Engine:
+    return Engine.term_query(schema, "facet", f"{prefix}{territory.kind}:{territory.code}", "basic")
 
 
 def _gain(query: Engine, gain: float) -> Engine:
@@ -112,17 +116,25 @@ def _gain(query: Engine, gain: float) -> Engine:
 
 def word_query(schema: Schema, word: Word, ranking: Ranking) -> Engine:
     """A word in any field; the scores of the fields add up."""
-    terms = [("body", word.stem, ranking.body), ("title", word.stem, ranking.title)]
-    terms += [("lead", word.stem, ranking.lead)]
-    terms += [("headings", word.stem, ranking.headings), ("address", word.stem, ranking.address)]
-    terms += [("title_words", word.word, ranking.exact_title), ("body_words", word.word, ranking.exact_body)]
-    return Engine.boolean_query(
-        [
-            (Occur.Should, _boosted(Engine.term_query(schema, field, value, "freq"), weight))
-            for field, value, weight in terms
-            if weight
-        ]
-    )
+    return Engine.boolean_query([(Occur.Should, query) for _, query in word_parts(schema, word, ranking)])
+
+
+def word_parts(schema: Schema, word: Word, ranking: Ranking) -> list[Labelled]:
+    """A word in each field that counts."""
+    fields = [
+        ("title", word.stem, ranking.title),
+        ("headings", word.stem, ranking.headings),
+        ("lead", word.stem, ranking.lead),
+        ("body", word.stem, ranking.body),
+        ("address", word.stem, ranking.address),
+        ("title_words", word.word, ranking.exact_title),
+        ("body_words", word.word, ranking.exact_body),
+    ]
+    return [
+        (f"{field}: {value}", _boosted(Engine.term_query(schema, field, value, "freq"), weight))
+        for field, value, weight in fields
+        if weight
+    ]
 
 
 def clause_query(schema: Schema, clause: Clause, ranking: Ranking) -> Engine:
@@ -154,13 +166,17 @@ def _exactly(schema: Schema, words: Sequence[Word], found: Engine) -> Engine:
     return Engine.boolean_query([(Occur.Must, found), *((Occur.Must, _gain(form, 0.0)) for form in forms)])
 
 
-def _pairs(schema: Schema, words: Sequence[Word], ranking: Ranking) -> Iterable[Engine]:
-    for left, right in pairwise(words):
-        pair = [left.stem, right.stem]
-        if ranking.pair:
-            yield _boosted(_phrase(schema, "body", pair, ranking.slop), ranking.pair)
-        if ranking.pair_title:
-            yield _boosted(_phrase(schema, "title", pair, ranking.slop), ranking.pair_title)
+def pairs(schema: Schema, words: Sequence[Word], ranking: Ranking) -> list[Labelled]:
+    """Each two neighbouring words, close together in the text or in the title."""
+    return [
+        (
+            f"{field}: {left.stem} {right.stem}",
+            _boosted(_phrase(schema, field, [left.stem, right.stem], ranking.slop), w),
+        )
+        for left, right in pairwise(words)
+        for field, w in (("body", ranking.pair), ("title", ranking.pair_title))
+        if w
+    ]
 
 
 def _phrase(schema: Schema, field: str, stems: Sequence[str], slop: int = 0) -> Engine:
@@ -206,11 +222,12 @@ def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) ->
     return {name: Engine.const_score_query(query, 0.0) for name, query in found.items()}
 
 
-def closeness(schema: Schema, peers: Sequence[Comparable], ranking: Ranking = DEFAULT) -> list[Engine]:
+def closeness(schema: Schema, peers: Sequence[Comparable], ranking: Ranking = DEFAULT) -> list[Labelled]:
     """What being comparable adds to a score, one query a peer."""
     return [
-        Engine.const_score_query(
-            Engine.term_query(schema, "group", _group(peer), "basic"), ranking.closeness * peer.closeness
+        (
+            f"comparable: {peer.territory.name}",
+            _gain(Engine.term_query(schema, "group", _group(peer), "basic"), ranking.closeness * peer.closeness),
         )
         for peer in peers
         if peer.closeness > 0

@@ -1,0 +1,397 @@
+"""What readers find, and what is counted beside it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from elunum.errors import QueryError
+from elunum.model import Hit, Results, Search
+from elunum.search.engine import FACETS, Engine
+from elunum.search.request import from_params
+from elunum.urls import document_id
+from tests.search.pages import PAGES, RIXHEIM, engine_over, page
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return engine_over(tmp_path_factory.mktemp("index"))
+
+
+def ask(engine: Engine, q: str = "", **parameters: str) -> Results:
+    return engine.search(from_params([("q", q), *parameters.items()]))
+
+
+def titles(found: Results | tuple[Hit, ...] | None) -> list[str]:
+    hits = found.hits if isinstance(found, Results) else found
+    assert hits is not None
+    return [hit.title for hit in hits]
+
+
+# --- finding -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("budget participatif rixheim", "Le budget participatif"),
+        ("BUDGETS PARTICIPATIFS Roubaix", "Résultats du budget participatif"),
+        ("qualite de eau", "Inscriptions à l’école"),
+        ("qualité de l'eau", "Inscriptions à l’école"),
+        ("mediatheques", "Médiathèque numérique"),
+        ("mairie de Rixheim", "Ville de Rixheim"),
+        ("site officiel wittenheim", "Accueil"),
+        ("logiciels", "Un logiciel pour les communautés"),
+        ("collectes", "Collecte des encombrants"),
+        ("guide du tri", "Guide du tri"),
+        ("rixheim catastrophe", "Arrêté de catastrophe naturelle"),
+    ],
+)
+def test_the_page_meant_stands_first(engine: Engine, typed: str, first: str) -> None:
+    assert titles(ask(engine, typed))[0] == first
+
+
+@pytest.mark.parametrize("typed", ["collectivité", "logement", "communal-isme", "communisme", "log"])
+def test_families_of_words_are_not_mixed_up(engine: Engine, typed: str) -> None:
+    assert not {"Collecte des encombrants", "Un logiciel pour les communautés"} & set(titles(ask(engine, f'"{typed}"')))
+
+
+def test_words_of_an_address_find_its_page(engine: Engine) -> None:
+    assert "Accueil" in titles(ask(engine, "wittenheim"))
+
+
+def test_an_acronym_finds_what_it_stands_for_and_says_so(engine: Engine) -> None:
+    found = ask(engine, "CCAS")
+    assert "Action sociale" in titles(found)
+    assert "centre communal d'action sociale" in found.also
+    assert "CCAS" in ask(engine, "centre communal d'action sociale").also
+
+
+def test_a_phrase_must_hold_in_order(engine: Engine) -> None:
+    assert titles(ask(engine, '"jury citoyen"')) == ["Le budget participatif", "Le budget participatif"]
+    assert titles(ask(engine, '"citoyen jury"')) == []
+
+
+def test_a_quoted_word_matches_as_typed_alone(engine: Engine) -> None:
+    assert "Composter chez soi" in titles(ask(engine, "composteur"))
+    assert titles(ask(engine, '"composteur"')) == ["Composteurs partagés"]
+
+
+def test_an_excluded_word_is_nowhere(engine: Engine) -> None:
+    found = titles(ask(engine, "budget participatif -règlement"))
+    assert "Budget participatif : à vos idées" not in found
+    assert "Résultats du budget participatif" in found
+
+
+def test_either_word_is_enough_with_or(engine: Engine) -> None:
+    assert {"Guide du tri", "Médiathèque numérique"} <= set(titles(ask(engine, "plastique OU adhérents")))
+
+
+def test_no_words_gives_everything_newest_first(engine: Engine) -> None:
+    found = ask(engine, size="100")
+    assert found.total == len(PAGES)
+    dates = [hit.date for hit in found.hits if hit.date]
+    assert dates == sorted(dates, reverse=True)
+    assert all(hit.date is None for hit in found.hits[len(dates) :])
+
+
+def test_sorting_by_date_keeps_to_pages_with_all_the_words(engine: Engine) -> None:
+    found = ask(engine, "budget participatif", sort="date")
+    assert [hit.date.year if hit.date else 0 for hit in found.hits] == [2025, 2024, 2023, 0]
+
+
+def test_pages_follow_each_other_without_repeating(engine: Engine) -> None:
+    whole = [hit.id for hit in ask(engine, "commune habitants projets", size="10").hits]
+    pages = [hit.id for n in "12345" for hit in ask(engine, "commune habitants projets", size="2", page=n).hits]
+    assert pages == whole[:10]
+
+
+def test_a_query_too_long_is_refused_by_name(engine: Engine) -> None:
+    with pytest.raises(QueryError) as refused:
+        engine.search(Search(q="a" * 1_001))
+    assert refused.value.parameter == "q"
+
+
+def test_it_says_when_no_page_has_all_the_words(engine: Engine) -> None:
+    assert ask(engine, "composteurs gymnase").relaxed
+    assert not ask(engine, "budget participatif").relaxed
+
+
+# --- spelling ----------------------------------------------------------------------------------------------------
+
+
+def test_a_misspelling_is_corrected_and_said(engine: Engine) -> None:
+    found = ask(engine, "budjet participatif")
+    assert found.corrected
+    assert found.suggestion == "budget participatif"
+    assert found.query == "budjet participatif"
+    assert "budget participatif" in titles(found)[0].lower()
+
+
+def test_an_accent_comes_back_with_the_correction(engine: Engine) -> None:
+    found = ask(engine, "mediatheqe habitants")
+    assert found.suggestion is None or "é" in found.suggestion
+
+
+def test_quotes_are_the_way_back(engine: Engine) -> None:
+    found = ask(engine, '"budjet"')
+    assert not found.corrected
+    assert found.total == 0
+
+
+def test_right_words_names_and_acronyms_are_not_doubted(engine: Engine) -> None:
+    for typed in ("budget participatif", "Wittenheim", "CCAS", "2024", "Zillisheim"):
+        assert ask(engine, typed).suggestion is None
+
+
+# --- facets and filters ------------------------------------------------------------------------------------------
+
+_PARAMETER = {"year": "since", "population": "population_min", "source": "site"}
+
+
+def _choosing(search: Search, name: str, value: str) -> list[tuple[str, str]]:
+    """Parameters of the search with this value of a facet chosen instead of what it had chosen there."""
+    from elunum.search.request import to_params
+
+    dropped = {name, _PARAMETER.get(name, name)} | ({"until"} if name == "year" else set())
+    dropped |= {"population_max"} if name == "population" else set()
+    pairs = [(n, v) for n, v in to_params(search) if n not in dropped or name == "enjeu"]
+    if name == "year":
+        return [*pairs, ("since", value), ("until", value)]
+    if name == "population":
+        low, _, high = value.partition("-")
+        return [*pairs, ("population_min", low), ("population_max", high)]
+    return [*pairs, (_PARAMETER.get(name, name), value)]
+
+
+FILTERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "q": st.sampled_from(["budget participatif", "commune", "compost", "projets habitants"]),
+        "enjeu": st.sampled_from(["democratie-locale", "territoire-durable"]),
+        "kind": st.sampled_from(["commune", "epci", "etat"]),
+        "type": st.sampled_from(["html", "pdf"]),
+        "departement": st.sampled_from(["68", "59"]),
+        "region": st.sampled_from(["44", "32"]),
+        "since": st.sampled_from(["2022", "2024"]),
+        "population_min": st.sampled_from(["2000", "20000"]),
+        "label": st.sampled_from(["1", "4"]),
+        "site": st.sampled_from(["www.rixheim.fr", "gouv.fr", "plateforme.fr/hameau"]),
+        "sort": st.just("date"),
+    },
+)
+
+
+@given(FILTERS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_count_is_what_choosing_that_value_returns(engine: Engine, parameters: dict[str, str]) -> None:
+    search = from_params(list(parameters.items()))
+    found = engine.search(search)
+    for name, values in found.facets.items():
+        assert name in FACETS
+        for value in values:
+            assert value.count > 0
+            chosen = from_params(_choosing(search, name, value.value))
+            assert engine.search(chosen).total == value.count, (name, value)
+
+
+@given(FILTERS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_filters_together_are_what_each_lets_through(engine: Engine, parameters: dict[str, str]) -> None:
+    everything = {hit.id for hit in ask(engine, **(parameters | {"size": "100"})).hits}
+    filters = {name: value for name, value in parameters.items() if name not in ("q", "sort")}
+    for name, value in filters.items():
+        assert everything <= {hit.id for hit in ask(engine, size="100", **{name: value}).hits}
+
+
+def test_a_territory_finds_its_pages_and_those_about_it(engine: Engine) -> None:
+    found = titles(ask(engine, commune="68278", size="50"))
+    assert "Arrêté de catastrophe naturelle" in found
+    assert "Le budget participatif" in found
+    assert "Composter chez soi" not in found
+    assert "Composter chez soi" in titles(ask(engine, epci="200066009", size="50"))
+    assert "Composteurs partagés" in titles(ask(engine, epci="200066009", size="50"))
+    assert ask(engine, departement="68").total == ask(engine, region="44").total == 10
+
+
+@pytest.mark.parametrize(
+    ("site", "total"),
+    [
+        ("www.rixheim.fr", 6),
+        ("rixheim.fr", 6),
+        ("https://rixheim.fr/", 6),
+        ("gouv.fr", 2),
+        ("plateforme.fr/hameau", 1),
+        ("heim.fr", 0),
+    ],
+)
+def test_a_site_is_a_host_a_domain_or_a_part_of_a_shared_host(engine: Engine, site: str, total: int) -> None:
+    assert ask(engine, site=site).total == total
+
+
+def test_a_service_is_offered_once_its_enjeu_is_chosen(engine: Engine) -> None:
+    assert "service" not in ask(engine, "budget").facets
+    facets = ask(engine, "budget", enjeu="democratie-locale").facets
+    assert [(v.value, v.count) for v in facets["service"]] == [("Le budget participatif", 4)]
+
+
+def test_a_source_is_shown_by_its_name(engine: Engine) -> None:
+    labels = {value.value: value.label for value in ask(engine).facets["source"]}
+    assert labels["rixheim.fr"] == "Rixheim"
+    assert labels["plateforme.fr/hameau"] == "Le Hameau"
+
+
+# --- comparing ---------------------------------------------------------------------------------------------------
+
+
+def test_one_result_per_collectivite_counts_the_others(engine: Engine) -> None:
+    found = ask(engine, "budget participatif", one_per="collectivite")
+    sources = [hit.source.name for hit in found.hits]
+    assert len(sources) == len(set(sources)) == found.total
+    every = ask(engine, "budget participatif", size="50")
+    for hit in found.hits:
+        assert hit.others == sum(other.source.name == hit.source.name for other in every.hits) - 1
+
+
+def test_like_keeps_to_comparable_places_and_says_why(engine: Engine) -> None:
+    found = ask(engine, "budget participatif", like="68278")
+    assert [hit.source.name for hit in found.hits] == ["Wittenheim"]
+    assert "habitants" in found.hits[0].comparable
+
+
+def test_similar_pages_come_from_elsewhere_without_copies(engine: Engine) -> None:
+    id_ = document_id("https://www.rixheim.fr/budget-participatif")
+    found = engine.similar(id_)
+    assert found is not None
+    assert titles(found)[:2] in (
+        ["Budget participatif : à vos idées", "Résultats du budget participatif"],
+        ["Résultats du budget participatif", "Budget participatif : à vos idées"],
+    )
+    assert "Rixheim" not in {hit.source.name for hit in found}
+    assert "Le budget participatif" not in titles(found)
+    assert engine.similar(document_id("https://nulle-part.fr/")) is None
+
+
+def test_a_collectivite_is_shown_beside_its_peers(engine: Engine) -> None:
+    found = engine.collectivite("68376")
+    assert found is not None
+    assert found.territory.name == "Wittenheim"
+    assert found.documents == 2
+    assert [peer.territory.name for peer in found.peers] == ["Rixheim"]
+    rows = {(row.slug, row.service): (row.here, row.peers) for row in found.mosaic}
+    assert rows["democratie-locale", ""] == (1, (1,))
+    assert rows["democratie-locale", "Le budget participatif"] == (1, (1,))
+    assert rows["territoire-durable", ""] == (0, (1,))
+    assert found.newest[0].title == "Budget participatif : à vos idées"
+    assert engine.collectivite("00000") is None
+
+
+def test_the_tree_counts_enjeux_that_stand_together(engine: Engine) -> None:
+    tree = {enjeu.slug: enjeu for enjeu in engine.tree()}
+    democracy = tree["democratie-locale"]
+    assert democracy.count == 4
+    assert [(s.service, s.count) for s in democracy.services] == [("Le budget participatif", 4)]
+    assert [(t.value, t.count) for t in democracy.together] == [("territoire-durable", 1)]
+
+
+def test_points_count_results_by_territory(engine: Engine) -> None:
+    points = {point.territory.name: point.count for point in engine.points(Search(q="budget participatif"))}
+    assert points["Rixheim"] >= 1
+    assert points["Roubaix"] >= 2
+
+
+# --- suggestions -------------------------------------------------------------------------------------------------
+
+
+def test_suggestions_come_from_titles_enjeux_and_places(engine: Engine) -> None:
+    assert ("Démocratie locale", "enjeu") in {(s.text, s.kind) for s in engine.suggest("démo")}
+    assert ("Rixheim", "place") in {(s.text, s.kind) for s in engine.suggest("rixh")}
+    assert ("Composteurs partagés", "title") in {(s.text, s.kind) for s in engine.suggest("compos")}
+    assert "Budget participatif : à vos idées" in {s.text for s in engine.suggest("budget parti")}
+    assert engine.suggest("") == ()
+    assert engine.suggest("((") == ()
+
+
+# --- showing -----------------------------------------------------------------------------------------------------
+
+
+def test_a_hit_says_who_publishes_it_and_where(engine: Engine) -> None:
+    hit = engine.hit(document_id("https://www.rixheim.fr/budget-participatif"))
+    assert hit is not None
+    assert (hit.source.commune, hit.source.departement, hit.source.region) == ("Rixheim", "Haut-Rhin", "Grand Est")
+    assert hit.source.population is not None
+    assert hit.source.population > 10_000
+    assert hit.source.host == "www.rixheim.fr"
+    assert [(tag.slug, tag.nom) for tag in hit.enjeux] == [("democratie-locale", "Démocratie locale")]
+    assert engine.hit(document_id("https://nulle-part.fr/")) is None
+
+
+def test_a_page_that_holds_html_is_shown_as_text(engine: Engine) -> None:
+    assert "&lt;b&gt;" in ask(engine, "hameau").hits[0].snippet_html
+
+
+def test_explaining_names_what_made_the_score(engine: Engine) -> None:
+    found = engine.search(Search(q="budget participatif"), explain=True)
+    explained = found.hits[0].explanation
+    assert any("title" in name and value > 0 for name, value in explained)
+    values = [value for _, value in explained[:-1]]
+    assert values == sorted(values, reverse=True)
+
+
+HOSTILE = st.sampled_from(
+    [
+        "(" * 500,
+        '"' * 300,
+        "l'élection",
+        "budget AND OR NOT (",
+        "[a TO b]",
+        "field:^2~",
+        "\\",
+        "-",
+        "--",
+        "* ? ~",
+        "\x00",
+        "commune:" * 40,
+        "OU " * 100,
+        "-a " * 200,
+        '"a b" ' * 100,
+        "é" * 999,
+        "habitants " * 90,
+    ]
+)
+
+
+@given(st.text(max_size=60) | HOSTILE | st.lists(HOSTILE, max_size=3).map(lambda parts: "".join(parts)[:1000]))
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_gets_an_answer_and_every_hit_has_something_of_it(engine: Engine, text: str) -> None:
+    found = engine.search(Search(q=text))
+    assert len(found.hits) <= 10
+    assert found.query == text
+    for hit in found.hits:
+        assert not re.search(r"<(?!/?mark>)", hit.snippet_html)
+    engine.suggest(text)
+
+
+def test_nothing_typed_is_written_anywhere(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    before = {path: path.stat().st_mtime_ns for path in engine.settings.data.rglob("*") if path.is_file()}
+    for typed in ("xylographie", "budjet participatif", "commune:Rixheim xylographie"):
+        engine.search(Search(q=typed), explain=True)
+        engine.suggest(typed)
+    assert "xylographie" not in caplog.text
+    after = {path: path.stat().st_mtime_ns for path in engine.settings.data.rglob("*") if path.is_file()}
+    assert {p: t for p, t in after.items() if ".sqlite" not in p.name} == {
+        p: t for p, t in before.items() if ".sqlite" not in p.name
+    }
+
+
+def test_results_from_ten_places_do_not_depend_on_their_order_in_the_store(tmp_path: Path) -> None:
+    pages = [page(f"/{n}", f"Atelier vélo {n}", "réparer son vélo " * n, RIXHEIM) for n in range(1, 9)]
+    one = engine_over(tmp_path / "a", pages).search(Search(q="atelier vélo"))
+    other = engine_over(tmp_path / "b", reversed(pages)).search(Search(q="atelier vélo"))
+    assert {(hit.id, round(hit.score, 4)) for hit in one.hits} == {(hit.id, round(hit.score, 4)) for hit in other.hits}

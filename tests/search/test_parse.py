@@ -1,0 +1,174 @@
+"""The query language."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from elunum.errors import QueryError
+from elunum.model import Search
+from elunum.search.parse import MAX_WORDS, Clause, Either, Phrase, Query, Word, parse
+
+
+def _shape(clause: Clause) -> object:
+    if isinstance(clause, Word):
+        return f"={clause.word}" if clause.exact else clause.word
+    if isinstance(clause, Phrase):
+        return tuple(word.word for word in clause.words)
+    return [_shape(option) for option in clause.options]
+
+
+def _read(text: str) -> tuple[list[object], list[object], Search]:
+    query, search = parse(Search(q=text))
+    return [_shape(c) for c in query.clauses], [_shape(c) for c in query.without], search
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses", "without"),
+    [
+        ("budget participatif", ["budget", "participatif"], []),
+        ("la qualité de l'eau", ["qualite", "eau"], []),
+        ("de la", ["de", "la"], []),
+        ('"budget participatif" 2024', [("budget", "participatif"), "2024"], []),
+        ("« qualité de l’eau »", [("qualite", "de", "eau")], []),
+        ("“conseil des jeunes”", [("conseil", "des", "jeunes")], []),
+        ('"eau"', ["=eau"], []),
+        ("déchets -plastique", ["dechets"], ["plastique"]),
+        ('déchets -"tri sélectif"', ["dechets"], [("tri", "selectif")]),
+        ("covid-19", ["covid", "19"], []),
+        ("eau - air", ["eau", "air"], []),
+        ("vélo OR bus", [["velo", "bus"]], []),
+        ("vélo OU bus OU tram gratuit", [["velo", "bus", "tram"], "gratuit"], []),
+        ("OR vélo", ["velo"], []),
+        ("vélo OR", ["velo"], []),
+        ("vélo or bus", ["velo", "or", "bus"], []),
+        ('"terre commune', ["terre", "commune"], []),
+        ("((((", [], []),
+        ("tiers-lieu", ["tiers", "lieu"], []),
+        ("-tiers-lieu", [], [("tiers", "lieu")]),
+        ("http://a.fr", ["http", "fr"], []),
+        ("inconnu:valeur", ["inconnu", "valeur"], []),
+        ("type:zzz", ["type", "zzz"], []),
+        ("commune:Nulpartville", ["commune", "nulpartville"], []),
+    ],
+)
+def test_what_is_typed_means(text: str, clauses: list[object], without: list[object]) -> None:
+    read, left_out, search = _read(text)
+    assert read == clauses
+    assert left_out == without
+    assert search == Search(q=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("eau site:www.rixheim.fr", "site", "www.rixheim.fr"),
+        ("eau type:pdf", "type", ("pdf",)),
+        ("eau type:pdf type:odt", "type", ("pdf", "odt")),
+        ("eau enjeu:emploi enjeu:innovation", "enjeu", ("emploi", "innovation")),
+        ("eau commune:Rixheim", "commune", "68278"),
+        ("eau commune:68278", "commune", "68278"),
+        ('eau commune:"Saint-Mars-du-Désert"', "commune", "44179"),
+        ("eau département:Haut-Rhin", "departement", "68"),
+        ("eau region:Bretagne", "region", "53"),
+    ],
+)
+def test_operators_filter(text: str, name: str, value: object) -> None:
+    read, _, search = _read(text)
+    assert read == ["eau"]
+    assert getattr(search, name) == value
+
+
+def test_years_are_operators() -> None:
+    _, search = parse(Search(q="eau depuis:2024 jusque:2025"))
+    assert str(search.since) == "2024-01-01"
+    assert str(search.until) == "2025-12-31"
+
+
+def test_a_text_too_long_is_refused_and_the_limit_itself_is_not() -> None:
+    parse(Search(q="a" * 1_000))
+    with pytest.raises(QueryError) as refused:
+        parse(Search(q="a" * 1_001))
+    assert refused.value.parameter == "q"
+
+
+def test_words_past_the_limit_are_left_out() -> None:
+    query, _ = parse(Search(q=" ".join(f"mot{n}" for n in range(150))))
+    assert len(query.clauses) == MAX_WORDS
+
+
+PIECES = st.sampled_from(
+    [
+        '"',
+        "«",
+        "»",
+        "“",
+        "”",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "-",
+        "+",
+        "*",
+        "?",
+        "~",
+        "^",
+        ":",
+        "\\",
+        "/",
+        " ",
+        "\n",
+        "\x00",
+        "OR",
+        "OU",
+        "AND",
+        "NOT",
+        "TO",
+        "IN",
+        "site:",
+        "type:pdf",
+        "commune:",
+        "enjeu:",
+        "depuis:",
+        "body:",
+        "shown:",
+        "l'élection",
+        "eau",
+        "École",
+        "\u202e",
+        "\ud7ff",
+        "😀",
+        "é",
+        "é",
+        "-" * 5,
+        "(" * 200,
+        '"' * 50,
+    ]
+)
+
+
+@given(st.lists(PIECES | st.text(max_size=5), max_size=40).map("".join))
+@settings(max_examples=int(os.environ.get("ELUNUM_FUZZ", "3000")), deadline=None)
+@example("(" * 1000)
+@example("l'élection")
+@example('"a' * 300)
+@example("[a TO b} AND field:^2~ IN []")
+def test_any_text_has_a_meaning_made_of_clean_words(text: str) -> None:
+    query, search = parse(Search(q=text), max_chars=20_000)
+    assert isinstance(query, Query)
+    assert search.q == text
+    count = 0
+    for clause in (*query.clauses, *query.without):
+        options = clause.options if isinstance(clause, Either) else (clause,)
+        for option in options:
+            for word in option.words if isinstance(option, Phrase) else (option,):
+                count += 1
+                assert word.word.split() == [word.word]
+                assert word.stem
+    assert count <= MAX_WORDS

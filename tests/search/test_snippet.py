@@ -1,0 +1,49 @@
+"""The lines under a title."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elunum.search.snippet import snippet
+from elunum.text import nfc, stems
+
+TEXTS = st.text(max_size=400) | st.lists(
+    st.sampled_from(["école", "œuvre", "<script>", "&amp;", "travaux", "l’eau", "\n", ". ", "<mark>", "😀", "'\""]),
+    max_size=80,
+).map(" ".join)
+STEMS = st.sets(st.sampled_from(["ecol", "oeuvr", "travail", "eau", "script", "mark"]))
+
+
+@given(TEXTS, STEMS)
+def test_mark_is_the_only_tag_and_the_rest_is_escaped(text: str, wanted: set[str]) -> None:
+    html = snippet(nfc(text), wanted)
+    bare = html.replace("<mark>", "").replace("</mark>", "")
+    assert not re.search(r"[<>\"']", bare)
+    assert not re.search(r"&(?!amp;|lt;|gt;|quot;|#x27;)", bare)
+    assert html.count("<mark>") == html.count("</mark>")
+
+
+@given(TEXTS, STEMS)
+def test_only_words_looked_for_are_marked(text: str, wanted: set[str]) -> None:
+    for marked in re.findall(r"<mark>(.*?)</mark>", snippet(nfc(text), wanted)):
+        assert set(stems(marked)) <= wanted
+
+
+def test_accents_plural_and_ligatures_are_marked() -> None:
+    html = snippet("Les ÉCOLES, l’œuvre et les travaux.", {"ecol", "oeuvr", "travail"})
+    assert re.findall("<mark>(.*?)</mark>", html) == ["ÉCOLES", "œuvre", "travaux"]
+
+
+def test_the_part_with_most_of_the_words_is_shown() -> None:
+    text = "Le budget. " + "Autre chose ici. " * 60 + "Le vote du budget participatif est ouvert. " + "Fin. " * 60
+    html = snippet(text, {"budget", "participatif", "vot"})
+    assert "<mark>participatif</mark>" in html
+    assert html.startswith("… ")
+    assert html.endswith(" …")
+
+
+def test_without_any_word_the_beginning_is_shown() -> None:
+    assert snippet("Bonjour. Suite.", ()) == "Bonjour. Suite."

@@ -1,0 +1,100 @@
+"""Folding, words and stems."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elunum.text import fold, spans, stem, stems, words
+
+
+@given(st.text())
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+@given(st.text())
+def test_words_hold_no_space_so_the_index_can_be_given_them_spaced(text: str) -> None:
+    for word in (*words(text), *stems(text)):
+        assert word
+        assert word.split() == [word]
+
+
+@given(st.text(alphabet=st.characters(codec="latin-1", categories=["Lu", "Ll", "Zs"]) | st.sampled_from("'-")))
+def test_an_unaccented_text_has_the_words_of_the_accented_one(text: str) -> None:
+    assert stems(fold(text)) == stems(text)
+
+
+@given(st.text())
+def test_spans_stand_where_they_say(text: str) -> None:
+    assert [span.word for span in spans(text)] == [
+        word for span in spans(text) for word in words(text[span.start : span.end])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Qualité de l'eau", ["qualite", "de", "eau"]),
+        ("L’Œuvre d’Hérault", ["oeuvre", "herault"]),
+        ("jusqu'à lorsqu'il", ["a", "il"]),
+        ("tiers-lieu", ["tiers", "lieu"]),
+        ("aujourd'hui", ["aujourd", "hui"]),
+        ("10 000 habitants", ["10000", "habitants"]),
+        ("68 à 70", ["68", "a", "70"]),
+        ("e\u0301cole", ["ecole"]),
+        ("ﬁnance 𝕊avoir", ["finance", "savoir"]),
+        ("a_b", ["a", "b"]),
+        ("", []),
+        ("… !", []),
+    ],
+)
+def test_words_of_a_text(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    "together",
+    [
+        "commune communes",
+        "communal communale communaux communales",
+        "participatif participative participatifs participatives",
+        "numérique numériques",
+        "élu élue élus élues",
+        "bureau bureaux",
+        "réseau réseaux",
+        "travail travaux",
+        "lieu lieux",
+        "premier première premiers premières",
+        "professionnel professionnelle professionnels professionnelles",
+        "citoyen citoyenne citoyens citoyennes",
+        "loi lois",
+        "emploi emplois",
+        "aîné aînée aînés aînées",
+        "public publics",
+    ],
+)
+def test_plural_and_gender_share_a_stem(together: str) -> None:
+    assert len({stem(fold(word)) for word in together.split()}) == 1
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        "collectivité collecte collection",
+        "logement log logiciel",
+        "commune communication communiste communauté",
+        "formation format forme",
+        "cours cour",
+        "mairie maire",
+        "service serviette",
+        "police politique",
+        "général génération",
+        "université univers",
+        "organe organisation",
+        "habitat habit",
+    ],
+)
+def test_families_that_readers_keep_apart_have_stems_apart(apart: str) -> None:
+    assert len({stem(fold(word)) for word in apart.split()}) == len(apart.split())
