@@ -59,6 +59,9 @@ BUDGET_GROWTH = 20
 PARKED = 1e200
 """The due date of what is over the budget: kept for the night when the budget has grown, as many as the budget."""
 
+VERSION = 1
+"""Of the tables below; a file of another version is refused by name."""
+
 _SCHEMA = """
 create table if not exists hosts (
     id integer primary key,
@@ -73,6 +76,7 @@ create table if not exists hosts (
     pause real not null default 0,          -- seconds, doubled at each 429 or 503
     failing_since real not null default 0,
     known integer not null default 0,       -- addresses
+    parked integer not null default 0,      -- those of them that are over the budget
     useful integer not null default 0,      -- pages that gave something to read
     lies integer not null default 0,        -- pages that changed though the sitemap said they had not
     answers integer not null default 0,
@@ -128,12 +132,15 @@ class Host:
     name: str
     rules: Rules | None  # None: robots.txt is to be asked first
     pause: float
+    free_at: float
     failing_since: float
     useful: int
     lies: int
-    budget: int  # addresses that may still be added; grows between runs, with what was useful
-    docs: set[int]
-    shapes: Counter[str]
+    known: int
+    parked: int
+    budget: int = 0  # addresses that may still be added; grows between runs, with what was useful
+    docs: set[int] | None = None  # what is known of it, read when links are found
+    shapes: Counter[str] = field(default_factory=Counter)
     failures: int = 0
     queue: deque[Visit] = field(default_factory=deque)
     slot: str = ""
@@ -208,6 +215,11 @@ class Frontier:
         self._slots: dict[str, _Slot] = {}
         self._open: dict[int, Host] = {}
         self._unplaced = self._in_flight = 0
+        (version,) = self._db.execute("pragma user_version").fetchone()
+        if version != VERSION:
+            if self._db.execute("select 1 from sqlite_master where name = 'hosts'").fetchone():
+                raise SettingsError(f"{path}: written by another version of Elunum; move it away and crawl again")
+            self._db.execute(f"pragma user_version = {VERSION}")
         self._db.executescript(_SCHEMA)
         with self.together():
             self.run, self.started, counts = self._begin_run()
@@ -300,20 +312,23 @@ class Frontier:
 
     # --- handing out ---------------------------------------------------------------------------------------------
 
-    def to_open(self) -> Iterator[Host]:
+    def to_open(self) -> list[Host]:
         """Hosts whose turn has come, as the window allows. Each must be given to `place` or to `unreachable`."""
-        now = self._clock()
-        while self._heap and len(self._open) < self._settings.active_hosts and self._heap[0][0] <= now:
-            _, id = heapq.heappop(self._heap)
-            if id not in self._open and (host := self._lease(id)) is not None:
-                self._unplaced += 1
-                yield host
+        now, found = self._clock(), list[Host]()
+        if not self._heap or self._heap[0][0] > now or len(self._open) >= self._settings.active_hosts:
+            return found
+        with self.together():
+            while self._heap and len(self._open) < self._settings.active_hosts and self._heap[0][0] <= now:
+                _, id = heapq.heappop(self._heap)
+                if id not in self._open and (host := self._lease(id)) is not None:
+                    self._unplaced += 1
+                    found.append(host)
+        return found
 
     def place(self, host: Host, slot: str) -> None:
         """Put an opened host in the slot of its address. slot: the address, or the name of the host."""
         self._unplaced -= 1
-        (free_at,) = self._db.execute("select free_at from hosts where id = ?", (host.id,)).fetchone()
-        wait = min(max(free_at - self._clock(), 0.0), MAX_WAIT_S)
+        wait = min(max(host.free_at - self._clock(), 0.0), MAX_WAIT_S)
         found = self._slots.setdefault(slot, _Slot(self._ticks()))
         if len(found.hosts) >= SHARING:
             found.outside.append(host.id)
@@ -376,11 +391,13 @@ class Frontier:
         """The host, when no living crawler has it."""
         now = self._clock()
         row = self._db.execute(
-            "select name, lease, leased_until, robots, robots_says, robots_at, pause, failing_since, useful, lies "
-            "from hosts where id = ?",
+            "select name, lease, leased_until, robots, robots_says, robots_at, pause, failing_since, useful, lies, "
+            "known, parked, free_at from hosts where id = ?",
             (id,),
         ).fetchone()
-        name, owner, until, body, says, robots_at, pause, since, useful, lies = row
+        if row is None:
+            return None  # forgotten meanwhile
+        name, owner, until, body, says, robots_at, pause, since, useful, lies, known, parked, free_at = row
         if owner != self._owner and until > now and _is_alive(owner):
             heapq.heappush(self._heap, (min(until, now + 60), id))
             return None
@@ -391,25 +408,34 @@ class Frontier:
         rules = None
         if now - robots_at < self._settings.robots_max_age_h * 3_600 and says != Permission.FORBID_ALL.value:
             rules = ALLOW_ALL if body is None else read_rules(body, self._settings.agent_name)
-        docs, shapes, parked = set(), Counter[str](), 0
-        for doc, url, rank, due in self._db.execute("select doc, url, rank, due from urls where host = ?", (id,)):
-            docs.add(doc)
-            parked += due >= PARKED
-            if rank >= 10:
-                shapes[shape(url)] += 1
-        allowed = self._settings.pages_per_host
-        budget = min(allowed + useful, allowed * BUDGET_GROWTH)
-        budget -= len(docs) - parked
-        if parked and budget > 0:
-            with self.together():
-                budget -= self._db.execute(
+        host = Host(id, name, rules, pause, free_at, since, useful, lies, known, parked)
+        if parked:
+            self._learn(host)
+            if host.budget > 0:
+                woken = self._db.execute(
                     "update urls set due = 0 where host = ?1 and doc in "
                     "(select doc from urls where host = ?1 and due >= ?2 order by kind, rank limit ?3)",
-                    (id, PARKED, budget),
+                    (id, PARKED, host.budget),
                 ).rowcount
-        host = Host(id, name, rules, pause, since, useful, lies, budget, docs, shapes)
+                host.budget -= woken
+                host.parked -= woken
         self._open[id] = host
         return host
+
+    def _learn(self, host: Host) -> set[int]:
+        """Read what is known of a host, once."""
+        if host.docs is None:
+            host.docs, host.parked = set(), 0
+            rows = self._db.execute("select doc, url, rank, due from urls where host = ?", (host.id,))
+            for doc, url, rank, due in rows:
+                host.docs.add(doc)
+                host.parked += due >= PARKED
+                if rank >= 10:
+                    host.shapes[shape(url)] += 1
+            allowed = self._settings.pages_per_host
+            host.known = len(host.docs)
+            host.budget = min(allowed + host.useful, allowed * BUDGET_GROWTH) - host.known + host.parked
+        return host.docs
 
     def _take(self, host: Host) -> Visit | None:
         """The next visit of an open host; None when it has none."""
@@ -560,7 +586,7 @@ class Frontier:
 
     def add(self, host: Host, found: Iterable[Found]) -> int:
         """Make addresses known; gives how many were new. host: the open one that most of them belong to."""
-        new, listed = 0, False
+        new, listed, docs = 0, False, self._learn(host)
         with self.together():
             for one in found:
                 doc = _doc(one.url)
@@ -570,7 +596,7 @@ class Frontier:
                     continue
                 if one.kind is not Kind.PAGE or one.lastmod:
                     listed = True
-                if doc in host.docs:
+                if doc in docs:
                     if one.lastmod:
                         self._relisted(host, doc, one.lastmod)
                     continue
@@ -583,8 +609,10 @@ class Frontier:
                         self.counts["too many alike"] += 1
                         continue
                     host.shapes[form] += 1
-                host.docs.add(doc)
+                docs.add(doc)
+                host.known += 1
                 host.budget -= 1
+                host.parked += host.budget < 0
                 self._insert(host.id, doc, one, due=PARKED if host.budget < 0 else 0.0)
                 new += 1
             if listed:
@@ -610,8 +638,10 @@ class Frontier:
         if known >= self._settings.pages_per_host or not self._insert(id, doc, one):
             return 0
         self._db.execute("update hosts set due = 0, known = known + 1 where id = ?", (id,))
-        if id in self._open:
-            self._open[id].docs.add(doc)
+        if (open_host := self._open.get(id)) is not None:
+            open_host.known += 1
+            if open_host.docs is not None:
+                open_host.docs.add(doc)
         elif free_at <= self._clock() + MAX_WAIT_S:
             heapq.heappush(self._heap, (free_at, id))
         return 1
@@ -758,12 +788,13 @@ class Frontier:
             (due,) = self._db.execute("select min(due) from urls where host = ?", (host.id,)).fetchone()
             self._db.execute(
                 "update hosts set due = ?, lease = '', leased_until = 0, pause = ?, failing_since = ?, known = ?, "
-                "useful = ?, lies = ? where id = ?",
+                "parked = ?, useful = ?, lies = ? where id = ?",
                 (
                     1e300 if due is None else due,
                     host.pause,
                     host.failing_since,
-                    len(host.docs),
+                    host.known,
+                    host.parked,
                     host.useful,
                     host.lies,
                     host.id,

@@ -16,7 +16,6 @@ MAX_LINKS = 2_000
 """Read on one page; more is a map of the machine, not of the site."""
 
 _MAX_HREF = 2_000
-_BLANK = re.compile(r"\s+")
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _FEEDS = frozenset({"application/rss+xml", "application/atom+xml"})
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_:-]{2,40})""", re.IGNORECASE)
@@ -172,4 +171,4 @@ def _text_digest(tree: LexborHTMLParser) -> bytes:
     tree.strip_tags(["script", "style", "noscript", "template"])
     body = tree.body
     said += "\n" + (body.text(separator=" ") if body is not None else "")
-    return hashlib.sha256(_BLANK.sub(" ", said).strip().encode("utf-8", "replace")).digest()[:8]
+    return hashlib.sha256(" ".join(said.split()).encode("utf-8", "replace")).digest()[:8]

@@ -81,6 +81,7 @@ def crawl(
         raise SettingsError(f"--shard {part}/{parts}: write K/N with K from 1 to N")
     forgotten = Forgotten(settings.archive_dir)
     scope = Scope((source for source in sources if not forgotten.holds_host(source.url)), shard, only)
+    scope.sources = [source for source in scope.sources if not forgotten.holds(source.url)]
     if only and not len(scope):
         raise SettingsError(f"--only {only}: no source has this host; see sources.csv")
     return asyncio.run(_run(settings, scope, hours, shard, clock))

@@ -71,6 +71,7 @@ class CrawlSpider(Spider):
         self.deadline = deadline  # by time.monotonic
         self.clock = clock
         self.forgotten = Forgotten(settings.archive_dir)
+        self.any_forgotten = len(self.forgotten) > 0  # looked at again at each beat: a look costs a call to the system
         self.fetcher = Fetcher(settings)
         self.stopping = ""
         self.abandoned = False
@@ -298,7 +299,7 @@ class CrawlSpider(Spider):
         return url
 
     def _wanted(self, url: str) -> str | None:
-        return url if url in self.scope and not self.forgotten.holds(url) else None
+        return url if url in self.scope and not (self.any_forgotten and self.forgotten.holds(url)) else None
 
 
 class FrontierScheduler(BaseScheduler):
@@ -400,6 +401,7 @@ class FrontierScheduler(BaseScheduler):
         now, frontier = time.monotonic(), self._spider.frontier
         if now - self._beat >= BEAT_S:
             self._beat = now
+            self._spider.any_forgotten = len(self._spider.forgotten) > 0
             frontier.beat()
         if now - self._progress >= PROGRESS_S:
             done = frontier.counts["requests"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from elunum.archive import read
-from elunum.crawl.frontier import Frontier, Kind
+from elunum.archive import Forgotten, read
+from elunum.crawl.frontier import Frontier, Kind, forget
 from elunum.crawl.run import crawl, status
 from elunum.crawl.scope import Scope
 from elunum.errors import SettingsError
@@ -255,8 +255,28 @@ def test_only_the_window_of_hosts_is_open(tmp_path: Path) -> None:
     assert some.hosts_left() == 30
 
 
-def test_forgotten_addresses_leave_the_frontier(tmp_path: Path) -> None:
-    some = frontier(tmp_path / "f.sqlite", "http://a.fr/", "http://a.fr/b", "http://b.fr/")
-    assert some.forget("https://a.fr/b") == 1
-    assert some.forget("b.fr") == 1
-    assert some.forget("c.fr") == 0
+def test_forgotten_addresses_leave_the_frontier_even_while_it_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "f.sqlite"
+    some = frontier(path, "http://a.fr/", "http://a.fr/b", "http://b.fr/")
+    assert forget(path, ["https://a.fr/b"]) == 1
+    assert forget(path, ["b.fr"]) == 1
+    assert forget(path, ["c.fr"]) == 0
+    assert [host.name for host in some.to_open()] == ["a.fr"]
+
+
+def test_a_forgotten_home_page_is_not_asked_again(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}}))
+    night("a.fr")
+    Forgotten(night.folder / "archive").add("http://a.fr/")
+    forget(night.folder / "frontier.sqlite", ["http://a.fr/"])
+    night.clock.days(1)
+    night("a.fr")
+    assert night.web.asked_of("a.fr") == ["/", "/b", "/b"]
+
+
+def test_a_frontier_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "f.sqlite")
+    db.execute("create table hosts (id)")
+    db.commit()
+    with pytest.raises(SettingsError, match="another version"):
+        frontier(tmp_path / "f.sqlite", "http://a.fr/")
