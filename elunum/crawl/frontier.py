@@ -62,7 +62,8 @@ PARKED = 1e200
 VERSION = 1
 """Of the tables below; a file of another version is refused by name."""
 
-_SCHEMA = """
+_SCHEMA = f"""
+pragma user_version = {VERSION};
 create table if not exists hosts (
     id integer primary key,
     name text not null unique,
@@ -106,7 +107,7 @@ create table if not exists runs (
     started real not null,
     seen real not null,
     ended real,
-    counts text not null default '{}'
+    counts text not null default '{{}}'
 );
 create table if not exists errors (
     run integer not null, host text not null, reason text not null, n integer not null,
@@ -216,10 +217,8 @@ class Frontier:
         self._open: dict[int, Host] = {}
         self._unplaced = self._in_flight = 0
         (version,) = self._db.execute("pragma user_version").fetchone()
-        if version != VERSION:
-            if self._db.execute("select 1 from sqlite_master where name = 'hosts'").fetchone():
-                raise SettingsError(f"{path}: written by another version of Elunum; move it away and crawl again")
-            self._db.execute(f"pragma user_version = {VERSION}")
+        if version != VERSION and self._db.execute("select 1 from sqlite_master where name = 'hosts'").fetchone():
+            raise SettingsError(f"{path}: written by another version of Elunum; move it away and crawl again")
         self._db.executescript(_SCHEMA)
         with self.together():
             self.run, self.started, counts = self._begin_run()
