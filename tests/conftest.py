@@ -12,6 +12,10 @@ SHARED = Path(os.environ.get("ELUNUM_SHARED", CHECKOUT.parent / "shared"))
 """Real archives, queries and judgments: read where present, never needed."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="Rewrite tests/golden/*.json; review the diff")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, saying so, what needs data or programs that this machine does not have."""
     if not (SHARED / "data" / "web").is_dir():

@@ -42,7 +42,10 @@ _ISO = re.compile(r"\b((?:19|20)\d\d)-(\d\d?)-(\d\d?)(?!\d)")
 _WRITTEN = re.compile(rf"\b(\d\d?)(?:\s?er)?\s+({_MONTH})\.?\s+((?:19|20)\d\d)\b", re.I)
 _SLASHES = re.compile(r"\b(\d\d?)[/.-](\d\d?)[/.-]((?:19|20)\d\d)\b")
 _IN_URL = re.compile(r"/((?:19|20)\d\d)[/-](\d\d)(?:[/-](\d\d))?(?=[/_-]|$)")
-_SAYS = r"(?:publi[ée]e?s?|mise?s? en ligne|mise?s? à jour|modifi[ée]e?s?|vérifi[ée]e?s?|actualis[ée]e?s?|posté)"
+_SAYS = (
+    r"(?:publi[ée]e?s?|mise?s? en ligne|mise?s? à jour|modifi[ée]e?s?|vérifi[ée]e?s?|actualis[ée]e?s?|posté|"
+    r"(?:séance|réunion) du)"
+)
 _ANNOUNCED = re.compile(
     rf"\b{_SAYS}(?:\s+(?:le|en|depuis le|du))?\s*:?\s*(?:\w+di\s+|dimanche\s+)?"
     rf"(\d\d?(?:\s?er)?\s+(?:{_MONTH})\.?\s+\d{{4}}|\d\d?[/.-]\d\d?[/.-]\d{{4}})",
@@ -79,6 +82,12 @@ def _date(year: str, month: str, day: str) -> date | None:
         return None
 
 
+def announced_date(text: str) -> date | None:
+    """The latest date that a text says it was published, voted, held or changed on."""
+    found = [when for m in _ANNOUNCED.finditer(text) if (when := parse_date(m[1])) and when >= OLDEST]
+    return max(found, default=None)
+
+
 def date_of(page: Page, root: HtmlElement, meta: Mapping[str, str]) -> date | None:
     """The date of a page, or None. Dates before the web or after the visit are not believed.
 
@@ -86,14 +95,17 @@ def date_of(page: Page, root: HtmlElement, meta: Mapping[str, str]) -> date | No
     last change in metadata, a lone `<time>`, the address. A publication is preferred to a change in metadata because
     systems touch every page when they move.
     """
+    return next((d for d in _candidates(page, root, meta) if believable(d, page)), None)
+
+
+def believable(when: date | None, page: Page) -> date | None:
+    """The date, unless it is before the web or after the visit."""
     latest = page.fetched_at.date() + timedelta(days=1)
-    return next((d for d in _candidates(page, root, meta) if d is not None and OLDEST <= d <= latest), None)
+    return when if when is not None and OLDEST <= when <= latest else None
 
 
 def _candidates(page: Page, root: HtmlElement, meta: Mapping[str, str]) -> Iterator[date | None]:
-    written = [found for text in _short_texts(root) for m in _ANNOUNCED.finditer(text) if (found := parse_date(m[1]))]
-    if written:
-        yield max(written)
+    yield max((when for text in _short_texts(root) if (when := announced_date(text))), default=None)
     linked = dict(_json_ld(root))
     for name in _PUBLISHED:
         yield from _parsed(linked.get(name), meta.get(name))

@@ -21,13 +21,14 @@ from lxml.html import HtmlElement, HTMLParser
 from resiliparse.extract.html2text import extract_plain_text
 from trafilatura import bare_extraction
 
-from elunum.index.dates import date_of
+from elunum.index.dates import believable, date_of
+from elunum.index.files import FileText, read_office, read_pdf, read_text
 from elunum.index.language import language_of
 from elunum.model import Document, Link, Page, Skipped
 from elunum.settings import ExtractSettings
 from elunum.urls import canonical, document_id
 
-VERSION = "1"
+VERSION = "2"
 """Changes whenever a page could give another document; every page of the archive is then read again."""
 
 MIN_TEXT_CHARS = 150
@@ -36,8 +37,11 @@ MIN_TEXT_CHARS = 150
 MAX_TEXT_CHARS = 500_000
 MAX_TITLE_CHARS = 300
 MAX_LINKS = 300
-MAX_ELEMENTS = 60_000
-"""Pages with more are read by the quick way alone: trafilatura's cost is not linear."""
+MAX_ELEMENTS = 8_000
+"""Pages with more are read by the quick ways alone: trafilatura's cost is not linear."""
+
+MAX_TAG_CHARS = 20_000
+"""A longer tag is emptied: libxml2's cost is not linear either, in the attributes of one tag."""
 
 
 def extract(page: Page, settings: ExtractSettings | None = None) -> Document | Skipped:
@@ -49,9 +53,15 @@ def extract(page: Page, settings: ExtractSettings | None = None) -> Document | S
         return Skipped("empty")
     if "noindex" in header(page, "X-Robots-Tag").lower():
         return Skipped("noindex")
-    kind = content_type(page)
-    if kind == "html":
-        return _html(page, settings)
+    match content_type(page):
+        case "html":
+            return _html(page, settings)
+        case "pdf":
+            return _file(page, read_pdf(page.body))
+        case "zip":
+            return _file(page, read_office(page.body))
+        case "text":
+            return _file(page, read_text(decode(page.body, header(page, "Content-Type"))))
     return Skipped("not a text")
 
 
@@ -78,6 +88,32 @@ def content_type(page: Page) -> str:
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
 
 
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def _file(page: Page, found: FileText | Skipped) -> Document | Skipped:
+    """The document that a file makes. A scan has no text: it is found by its title and by the links to it."""
+    if isinstance(found, Skipped):
+        return found
+    if not found.lines and found.type != "pdf":
+        return Skipped("no text")
+    body = "\n".join(found.lines)[:MAX_TEXT_CHARS]
+    return Document(
+        id=document_id(page.url),
+        url=page.url,
+        title=(found.title or title_from_url(page.url))[:MAX_TITLE_CHARS],
+        text=body,
+        headings=found.headings,
+        date=believable(found.date, page),
+        fetched_at=page.fetched_at,
+        lang=language_of(body),
+        type=found.type,
+        size=len(page.body),
+        pages=found.pages,
+        fingerprint=fingerprint(body),
+    )
+
+
 # --- HTML --------------------------------------------------------------------------------------------------------
 
 
@@ -97,6 +133,9 @@ def _html(page: Page, settings: ExtractSettings) -> Document | Skipped:
     breadcrumb = _breadcrumb(root)
     _prune(root)
     lines, region = _main_text(root)
+    if not lines:
+        # libxml2 stops reading where elements are nested too deep; the other parser does not.
+        lines = _lines(extract_plain_text(text, alt_texts=False, list_bullets=False))
     headings = tuple(dict.fromkeys(filter(None, (_words(h)[:200] for h in region.iter("h1", "h2", "h3")))))[:100]
     links = tuple(_links(region, base, page.url))
     body = "\n".join(lines)[:MAX_TEXT_CHARS]
@@ -143,7 +182,7 @@ def decode(body: bytes, content_type: str = "") -> str:
         encoding = label.lower()
         if encoding in ("utf-16", "utf-16le", "utf-16be") and body[:200].count(0) > 20:
             return body.decode("utf-16-be" if body[:1] == b"\0" else "utf-16-le", errors="replace")
-        if not encoding or encoding.startswith(("utf", "iso-8859-1", "latin", "us-ascii", "ascii")):
+        if not encoding or encoding.startswith(("utf", "latin")) or encoding in ("iso-8859-1", "us-ascii", "ascii"):
             continue
         try:
             return body.decode(encoding, errors="replace")
@@ -170,14 +209,20 @@ def _charset(content_type: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
+
+
+_LONG_TAG = re.compile(rf"<(\w{{1,20}})[^<>]{{{MAX_TAG_CHARS},}}>")
 
 
 def parse(text: str) -> HtmlElement | None:
     """The tree of a page; None when nothing in it is HTML. Entities that are not characters are not followed."""
-    text = re.sub(r"^\s*<\?xml[^>]*>", "", text.translate(_CONTROLS), count=1)
+    text = re.sub(r"^\s*<\?xml[^>]*>", "", _CONTROLS.sub("", text), count=1)
+    text = _LONG_TAG.sub(r"<\1>", text)
     try:
-        root = lxml.html.document_fromstring(text, parser=HTMLParser(encoding=None, remove_comments=True))
+        root = lxml.html.document_fromstring(
+            text, parser=HTMLParser(encoding=None, remove_comments=True, huge_tree=True)
+        )
     except (lxml.etree.LxmlError, ValueError):
         return None
     return root if isinstance(root, HtmlElement) else None
@@ -241,16 +286,15 @@ def _title(root: HtmlElement, meta: dict[str, str]) -> str:
     h1s = [words for words in (_words(h) for h in root.iter("h1")) if 2 < len(words) <= MAX_TITLE_CHARS]
     folded = title.casefold()
     for h1 in h1s:
-        if h1.casefold() in folded:
+        if h1.casefold() in folded or (len(folded) > 3 and folded in h1.casefold()):
             return h1
     site = meta.get("og:site_name", "").casefold().strip()
-    parts = [part for part in _SEPARATOR.split(title) if part.strip()]
-    if site and len(parts) > 1:
-        kept = [part for part in parts if part.casefold().strip() != site]
-        title = " - ".join(kept) if len(kept) < len(parts) else title
-    if not title or title.casefold() in _EMPTY_TITLES:
-        return (h1s[0] if h1s else "") or clean(meta.get("og:title", "")) or title
-    return title
+    parts = [part.strip() for part in _SEPARATOR.split(title) if part.strip()]
+    kept = [part for part in parts if part.casefold() != site]
+    short = " - ".join(kept) if len(kept) < len(parts) else title
+    if short.casefold() in _EMPTY_TITLES:
+        short = ""
+    return short or (h1s[0] if h1s else "") or clean(meta.get("og:title", "")) or title
 
 
 _EMPTY_TITLES = {"accueil", "home", "index", "sans titre", "untitled", "untitled document", "document sans nom", "page"}
@@ -271,7 +315,7 @@ _NEVER_TEXT = (
 )
 _AROUND_ROLES = {"navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar"}
 _AROUND = re.compile(
-    r"(?:^|[\s_-])(?:cookies?|tarteaucitron|rgpd|gdpr|consent|breadcrumbs?|ariane|fil-ariane|filariane|share|sharing|"
+    r"(?:^|[\s_-])(?:\w*cookies?\w*|tarteaucitron\w*|rgpd|gdpr|consent|breadcrumbs?|ariane|fil-ariane|filariane|share|sharing|"
     r"partage|partager|social|socials|reseaux-sociaux|skip-?links?|evitement|liens-evitement|menu|navbar|nav|"
     r"navigation|pagination|pager|footer|pied-de-page|bas-de-page|sr-only|visually-hidden|screen-reader-text|"
     r"newsletter|back-to-top|retour-haut|print|popup|modal|fr-nav|fr-header|fr-footer|fr-breadcrumb|fr-share|"
@@ -306,9 +350,14 @@ def _prune(root: HtmlElement) -> None:
             if names.strip() and _AROUND.search(names) and not _holds_text(element):
                 doomed.append(element)
     for element in doomed:
-        parent = element.getparent()
-        if parent is not None:
+        if element.getparent() is not None:
             element.drop_tree()
+    for table in root.iter("table"):
+        if next(table.iterdescendants("p", "div", "br", "table", "h1", "h2", "h3", "ul"), None) is not None:
+            # A table that lays the page out, as pages did before 2005: its cells are not a row of figures.
+            for part in table.iter("tr", "td", "th", "tbody"):
+                part.tag = "div"
+            table.tag = "div"
 
 
 def _holds_text(element: HtmlElement) -> bool:
@@ -327,26 +376,36 @@ def _main_text(root: HtmlElement) -> tuple[list[str], HtmlElement]:
     """The lines of the text, and the part of the tree they come from."""
     body = root.find("body")
     body = root if body is None else body
-    for region in (*body.iter("main"), *body.xpath("//*[@role='main']")):
+    articles = list(body.iter("article"))
+    alone = articles if len(articles) == 1 else []  # several are a list of news
+    for region in (*body.iter("main"), *body.xpath("//*[@role='main']"), *alone):
         if len("".join(lines := list(lines_of(region)))) >= MIN_TEXT_CHARS:
             return lines, region
     visible = list(lines_of(body))
     length = sum(map(len, visible))
-    if length < MIN_TEXT_CHARS or sum(1 for _ in root.iter()) > MAX_ELEMENTS:
+    if length < MIN_TEXT_CHARS:
         return visible, body
-    found = bare_extraction(root, fast=True, include_comments=False, include_tables=True, with_metadata=False)
-    text = found.text if found is not None and not isinstance(found, dict) else None
-    for candidate in (text, None):
-        lines = _lines(
-            candidate or extract_plain_text(lxml.etree.tostring(body, encoding="unicode"), main_content=True)
-        )
+    for read in (_by_trafilatura, _by_resiliparse):
+        lines = _lines(read(root))
         if sum(map(len, lines)) >= max(MIN_TEXT_CHARS, length // 5):
             return lines, body
     return visible, body
 
 
+def _by_trafilatura(root: HtmlElement) -> str:
+    if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
+        return ""
+    found = bare_extraction(root, fast=True, include_comments=False, include_tables=True, with_metadata=False)
+    return (found.text or "") if found is not None and not isinstance(found, dict) else ""
+
+
+def _by_resiliparse(root: HtmlElement) -> str:
+    return str(extract_plain_text(lxml.etree.tostring(root, encoding="unicode"), main_content=True, list_bullets=False))
+
+
 def _lines(text: str) -> list[str]:
-    return [line for line in map(clean, text.split("\n")) if line]
+    """Lines without what extractors write before items and around cells."""
+    return [line for raw in text.split("\n") if (line := clean(raw.removeprefix("- ")).strip(" |"))]
 
 
 _BLOCK_NAMES = (
@@ -360,14 +419,17 @@ _BLOCKS = frozenset(_BLOCK_NAMES.split())
 def lines_of(region: HtmlElement) -> Iterator[str]:
     """The visible text, one line per paragraph, heading, list item or table row."""
     pieces: list[str] = []
+    cell = False  # the row has had one
     for event, element in lxml.etree.iterwalk(region, events=("start", "end")):
         tag = element.tag
         if tag in _BLOCKS:
-            if line := clean("".join(pieces)):
+            if line := clean("".join(pieces)).strip(" |"):
                 yield line
             pieces = []
-        elif tag in ("td", "th") and event == "start" and pieces and clean("".join(pieces)):
-            pieces.append(" | ")
+            cell = False
+        elif tag in ("td", "th") and event == "start":
+            pieces.append(" | " if cell else " ")
+            cell = True
         if event == "start":
             if element.text:
                 pieces.append(element.text)
@@ -375,7 +437,7 @@ def lines_of(region: HtmlElement) -> Iterator[str]:
                 pieces.append(f" {alt[:300]} ")
         elif element.tail and element is not region:
             pieces.append(element.tail)
-    if line := clean("".join(pieces)):
+    if line := clean("".join(pieces)).strip(" |"):
         yield line
 
 
@@ -405,7 +467,8 @@ _EMPTY_ANCHORS = re.compile(
 
 def tells_something(anchor: str) -> bool:
     """Whether a link's text says what it leads to: « Lire la suite », a number or an address do not."""
-    return len(anchor) > 3 and "/" not in anchor.strip(" ") and not _EMPTY_ANCHORS.fullmatch(anchor)
+    address = "/" in anchor or ("." in anchor and " " not in anchor)
+    return len(anchor) > 3 and not address and not _EMPTY_ANCHORS.fullmatch(anchor)
 
 
 def fingerprint(text: str) -> str:

@@ -12,12 +12,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from elunum.geo import Geo
 from elunum.model import Document, Territory
 from elunum.text import fold
 
-VERSION = "1"
+VERSION = "2"
 """Changes whenever a document could be given other places; all are then given theirs again."""
 
 MAX_PLACES = 30
@@ -53,13 +54,17 @@ _TAKES = _set(
 _LOCATES = _set("a vers pres depuis")
 _ARTICLES = _set("le la les l du des au aux")
 _INSIDE = _set("de du des d la le les l en sur sous les lez et a aux au pres devant entre es")
+_SMALL = (
+    _ARTICLES | _INSIDE | _ANNOUNCES | _set("ou dans par pour avec chez depuis vers region departement metropole pays")
+)
 _INSTITUTIONS = _set(
     "departement departements departemental departementale departementales conseil prefecture prefectures prefet "
     "prefete sous caf cpam mdph ddt ddtm ddets sdis ddpp cci chambre academie federation mission comite agence "
     "dans"
 )
 _GROUPINGS = re.compile(
-    r"(?:communaute (?:de communes|d agglomeration|urbaine)|communaute|agglomeration|metropole|eurometropole|cc|ca|cu)"
+    r"(?:^| )(?:communaute (?:de communes|d agglomeration|urbaine)|communaute|agglomeration|metropole|eurometropole|"
+    r"cc|ca|cu)"
     r"(?: (?:de|des|du|d|la|le|les|l))*$"
 )
 _GROUPED = re.compile(r"\b(?:agglomeration|agglo|metropole|eurometropole|communaute|intercommunalite)\b")
@@ -68,18 +73,26 @@ _BARE_EPCI = re.compile(
 )
 _ARTICLE = re.compile(r"^(?:le|la|les|l) ")
 
-# Names that are first of all something else, however large the commune: only what announces or locates them counts.
+# Names that are also words, companies or people: « à » is needed to believe them.
 _COMMON = _set(
-    "orange nice tours sens vienne laval lens die mer aides contes bourg valence auch aix fos bon pau angers orly "
-    "meaux cannes cluses royan albi digne vence vertou agde saumur joue carnot descartes montaigne moulins roissy "
-    "marne loire oise rhone centre nord est ouest sud europe france monde nation republique liberte plan son "
-    "ville"
+    "nice tours sens vienne laval lens valence auch aix fos pau angers orly meaux cannes cluses royan albi digne vence "
+    "vertou agde saumur carnot descartes montaigne moulins roissy marne loire oise rhone"
 )
+# Names that « à » does not make towns: one writes to Orange, one belongs to the Union.
+_RARE = _set(
+    "orange union die mer aides contes bourg bon joue centre nord est ouest sud europe france monde nation republique "
+    "liberte plan son ville eu y us"
+)
+_DEPARTEMENTAL = _set("departement departements departemental departementale prefecture prefet prefete")
 _DIRECTIONS = frozenset({"nord", "centre", "manche"})
 
 _WORD = re.compile(r"[^\W_]+")
 _BRACKET = re.compile(r"\s*[(\[]\s*(?:([A-ZÉÈÎÔ][^()\d\[\]]{2,40}?)|(\d[\dAB]\d?))\s*[)\],]")
 _POSTAL = re.compile(r"(?:^|[\s(,;:–-])(?:F-|F )?(\d{5})[\s,–-]{1,3}$")
+_STOP = re.compile(r"[\n!?:;•·|]|\.(?=\s)")
+_BETWEEN = re.compile(
+    r"\s{0,2}(?:[,/&+–-]|et|ou|,\s?et)\s{1,2}(?:d['’]|du |de la |des |de |à |au |l['’]|la |le |les )?"
+)
 _SENTENCE = re.compile(r"(?:^|[\n.!?:•·|«\"“(*–—]\s*|\d\)\s*)$")
 
 
@@ -105,9 +118,13 @@ class _Mention:
     joined: bool  # a capitalised word touches it: part of a longer name
     departements: tuple[str, ...]  # codes given in brackets or by a postal code
     address: bool  # a postal code stands before it
+    cedex: bool  # and « Cedex » after: where letters go
+    nearest: str  # the word before it, articles left out
+    listed: bool  # only « , », « et » or « de » between it and the name before
     start: int
     title: bool
-    name: str
+    name: str  # as compared
+    often: bool = False  # said in the title, or more than once
 
 
 class Places:
@@ -147,15 +164,16 @@ class Places:
 
     def _mentions(self, text: str, title: bool) -> Iterator[_Mention]:
         words = [_word(m, text) for m in _WORD.finditer(text)]
-        at = 0
+        at = end = 0
         while at < len(words):
             found = self._longest_name(words, at, text) if words[at].capital else None
             if found is None:
                 at += 1
                 continue
             first, last, owners, name = found
-            yield self._mention(words, first, last, owners, name, text, title)
-            at = last + 1
+            listed = end > 0 and _BETWEEN.fullmatch(text[end : words[first].start]) is not None
+            yield self._mention(words, first, last, owners, name, text, title, listed)
+            at, end = last + 1, words[last].end
 
     def _longest_name(self, words: list[_Word], at: int, text: str) -> tuple[int, int, tuple[Owner, ...], str] | None:
         """First and last word of the longest name that starts at `at`, with or without the article before it."""
@@ -175,17 +193,30 @@ class Places:
         return None
 
     def _mention(
-        self, words: list[_Word], first: int, last: int, owners: tuple[Owner, ...], name: str, text: str, title: bool
+        self,
+        words: list[_Word],
+        first: int,
+        last: int,
+        owners: tuple[Owner, ...],
+        name: str,
+        text: str,
+        title: bool,
+        listed: bool,
     ) -> _Mention:
         start, end = words[first].start, words[last].end
-        before = [w.key for w in words[max(0, first - 5) : first] if "\n" not in text[w.end : start]]
+        before = [w.key for w in words[max(0, first - 5) : first] if not _STOP.search(text, w.end, start)]
         lead = [key for key in before if key not in ("de", "d", "la", "le", "les", "l", "des", "du")]
         nearest = lead[-1] if lead and lead[-1] in before[-4:] else ""
         previous, following = text[start - 1 : start], text[end : end + 2]
         touched = bool(
             (first and previous in "-_" and previous)
             or (following[:1] == "-" and following[1:].isalpha())
-            or (first and words[first - 1].capital and text[words[first - 1].end : start] in (" ", "\u00a0"))
+            or (
+                first
+                and words[first - 1].capital
+                and words[first - 1].key not in _SMALL
+                and text[words[first - 1].end : start] in (" ", "\u00a0")
+            )
             or (
                 last + 1 < len(words)
                 and words[last + 1].capital
@@ -207,8 +238,9 @@ class Places:
             owners = tuple(o for o in owners if o[0] != "commune" or o[1] in serves) or owners
         return _Mention(
             owners=owners,
-            words=last - first + 1,
-            announced=bool(_ANNOUNCES & set(before[-4:])) or grouping,
+            words=last - first + 1 - (words[first].key in _ARTICLES),
+            # « Chevaigné : une maison devient un espace de travail partagé » is how a title says where.
+            announced=nearest in _ANNOUNCES or grouping or (title and not before and text[end : end + 3] == " : "),
             located=(bool(before) and before[-1] in _LOCATES and text[start - 2 : start] in ("à ", "À ", "s "))
             or (first < last and words[first].key in ("au", "aux")),
             article=bool(before) and before[-1] in _ARTICLES,
@@ -217,6 +249,9 @@ class Places:
             joined=touched or nearest in _TAKES,
             departements=tuple(departements),
             address=postal is not None,
+            cedex=text[end : end + 6].lower() == " cedex",
+            nearest=nearest,
+            listed=listed,
             start=start,
             title=title,
             name=name,
@@ -239,6 +274,15 @@ class Places:
         if home:
             around[home] += 1
         settled: dict[int, tuple[Owner, ...]] = {}
+        for before, mention in pairwise(mentions):
+            if mention.listed and not mention.joined:
+                # « les communes de Cannes, Deauville et Nice », « à Lyon et Marseille »
+                mention.announced = mention.announced or before.announced
+                mention.located = mention.located or before.located
+        said = Counter(mention.name for mention in mentions)
+        titles = {mention.name for mention in mentions if mention.title}
+        for mention in mentions:
+            mention.often = said[mention.name] > 1 or mention.name in titles
         listed = self._listed(mentions)
         for n, mention in enumerate(mentions):
             if owners := self._large(mention, n in listed, home):
@@ -272,7 +316,7 @@ class Places:
 
     def _only_an_address(self, mention: _Mention) -> bool:
         """Ministries and head offices sit in Paris: their address says nothing of what the page is about."""
-        return mention.address and (mention.departements or ("",))[-1] in ("75", "92", "93")
+        return mention.cedex or (mention.address and (mention.departements or ("",))[-1] in ("75", "92", "93"))
 
     def _listed(self, mentions: list[_Mention]) -> set[int]:
         """Mentions that follow or precede another département within a few characters: « Gard, Hérault, Somme »."""
@@ -297,13 +341,15 @@ class Places:
             return departements + regions
         if not departements or mention.joined or (mention.located and "commune" in kinds):
             return ()
+        if departements[0][1] in mention.departements and not mention.address:
+            return departements  # « Mayenne (53) »
         if "commune" in kinds and not (mention.article or listed):
             return ()
         if mention.words > 1 or (listed and not mention.announced):
             return departements
         if mention.article and mention.institution and mention.name not in _DIRECTIONS:
             return departements
-        if mention.article and mention.name in _DIRECTIONS and mention.announced:
+        if mention.article and mention.nearest in _DEPARTEMENTAL:
             return departements
         return departements if departements[0][1] == home and mention.article else ()
 
@@ -349,15 +395,19 @@ class Places:
             return True
         if mention.joined:
             return False
+        name = _ARTICLE.sub("", mention.name)
         near = commune.departement in around
-        common = mention.name in _COMMON or any(kind == "departement" for kind, _ in mention.owners)
+        common = name in _COMMON or any(kind == "departement" for kind, _ in mention.owners)
+        if name in _RARE:
+            return False
         if mention.located:
-            return commune.population > 2_000 or near or mention.words > 1
+            # Small ones bear names of people and things: said once in passing, « à Mathieu » is to a person.
+            return commune.population > 2_000 or near or (mention.often and name == mention.name)
         if mention.words > 2 or (mention.words == 2 and (near or commune.population > 3_000)):
             return not mention.name.startswith(("saint ", "sainte ")) or near or commune.population > 20_000
         if common or mention.opening:
             return False
-        return commune.population > 20_000 or (near and commune.population > 1_000)
+        return commune.population > 10_000 or (near and commune.population > 1_000)
 
 
 def _grouped(pairs: Iterator[tuple[str, Owner]]) -> dict[str, set[Owner]]:

@@ -75,6 +75,7 @@ class UpdateReport:
     unchanged: int = 0
     removed: int = 0
     skipped: dict[str, int] = field(default_factory=dict)  # by reason
+    scanned: int = 0  # PDF files that hold pictures of text: documents all the same, found by their links' texts
     changed: int = 0  # documents with a new revision
     documents: int = 0  # live in the store at the end
     copies: int = 0  # of these, shown under another
@@ -145,10 +146,14 @@ def _work(job: _Job) -> _Answer:
     if isinstance(job, _Extract):
         return extract(job.page, job.settings)
     document = job.document
-    if job.repeated is not None:
+    if job.repeated is not None and document.type == "html":
         document = _without(document, job.repeated)
         if not document.text:
             return Skipped("nothing of its own")
+    elif job.repeated is not None and document.anchors and document.title != document.anchors[0]:
+        # What a site calls a file is a better title than what a program wrote in it, or than its first line.
+        headings = (document.title, *document.headings)
+        document = replace(document, title=document.anchors[0], headings=headings)
     if job.places:
         document = replace(document, places=places_finder().of(document))
     if job.tags:
@@ -223,6 +228,7 @@ class _Run:
             unchanged=self.counts["unchanged"],
             removed=self.counts["removed"],
             skipped=dict(self.skipped),
+            scanned=self.counts["scanned"],
             changed=self.counts["changed"],
             documents=len(self.documents),
             copies=self.duplicates.copies(),
@@ -304,9 +310,12 @@ class _Run:
             self._drop(id, host, job.stamp, answer.reason)
             return
         self.counts["extracted"] += 1
+        self.counts["scanned"] += not answer.text
         old = self._page(id)
         body = zlib.compress(_encoder.encode(replace(answer, fetched_at=None)))
-        lines = array("q", sorted({line_hash(line) for line in answer.text.split("\n")})).tobytes()
+        # Files have no menus: their lines would only hide that the pages around them repeat theirs.
+        said = {line_hash(line) for line in answer.text.split("\n")} if answer.type == "html" else set()
+        lines = array("q", sorted(said)).tobytes()
         seen = _iso(job.page.fetched_at)
         self.db.execute(
             "insert into pages values (?, ?, ?, ?, ?, '', ?, ?, 1) on conflict (id) do update set "
@@ -389,7 +398,7 @@ class _Run:
 
     def _repeated(self, host: str) -> bytes:
         """Hashes of the lines that most pages of a host hold, sorted, eight bytes each."""
-        rows = self.db.execute("select lines from pages where host = ? and body is not null", (host,)).fetchall()
+        rows = self.db.execute("select lines from pages where host = ? and length(lines) > 0", (host,)).fetchall()
         if len(rows) < REPEATED_MIN_PAGES:
             return b""
         counts: Counter[int] = Counter()
