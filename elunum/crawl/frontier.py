@@ -347,6 +347,15 @@ class Frontier:
             self._leave(host)
             self._close(host)
 
+    def excuse(self, ids: Iterable[int]) -> None:
+        """Take back what this run held against hosts: the network that failed was ours."""
+        with self.together():
+            self._db.executemany(
+                "update hosts set free_at = 0, "
+                "failing_since = case when failing_since >= ? then 0 else failing_since end where id = ?",
+                [(self.started, id) for id in ids],
+            )
+
     def next(self) -> Visit | None:
         """A request that may leave now, rules of robots.txt already applied; or None."""
         now = self._ticks()

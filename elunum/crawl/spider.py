@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from scrapy import Request, Spider
@@ -24,7 +23,7 @@ from twisted.python.failure import Failure
 from elunum.archive import ArchiveWriter, Forgotten
 from elunum.crawl import links, sitemaps
 from elunum.crawl.fetch import Answer, Fetcher, FetchFailed
-from elunum.crawl.frontier import Found, Frontier, Kind, Visit
+from elunum.crawl.frontier import Found, Frontier, Host, Kind, Visit
 from elunum.crawl.robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from elunum.crawl.scope import Scope, trap, twin_key
 from elunum.model import Page, Unchanged
@@ -36,7 +35,7 @@ log = logging.getLogger("elunum.crawl")
 BEAT_S = 1.0
 PROGRESS_S = 30.0
 NETWORK_GONE = 60
-"""Hosts in a row that could not be reached, none between them, after which the fault is taken to be ours."""
+"""Failures to reach a host, with no answer from any between them, after which the fault is taken to be ours."""
 
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _KEPT = _HTML | {
@@ -48,7 +47,7 @@ _KEPT = _HTML | {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _OF_UNKNOWN_TYPE = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/download"})
-_NETWORK = frozenset({"DNS", "no connection", "no such host"})
+_NETWORK = frozenset({"DNS", "no connection", "timeout"})
 
 
 class CrawlSpider(Spider):
@@ -76,7 +75,7 @@ class CrawlSpider(Spider):
         self.stopping = ""
         self.abandoned = False
         self.failure: BaseException | None = None
-        self.unreachable_in_a_row = 0
+        self.suspects: list[int] = []  # hosts in a row that nothing was heard of
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -109,7 +108,7 @@ class CrawlSpider(Spider):
     def answered(self, response: Response) -> None:
         """A server answered."""
         visit, answer = response.meta["visit"], response.meta["answer"]
-        self.unreachable_in_a_row = 0
+        self.suspects.clear()
         try:
             with self.frontier.together():
                 self._take_in(visit, answer)
@@ -135,7 +134,7 @@ class CrawlSpider(Spider):
                     self.frontier.refused(visit, "too large", 0.0)
                 else:
                     self.frontier.failed(visit, error.reason, host_failed=error.host)
-            self.network(error.reason)
+            self.network(visit.host, error.reason)
         except Exception as problem:
             self._give_up(problem)
 
@@ -144,12 +143,16 @@ class CrawlSpider(Spider):
         self.abandoned = True
         self._closing = asyncio.get_running_loop().create_task(self.fetcher.close())
 
-    def network(self, reason: str) -> None:
-        """Count what looks like our own network being gone, and stop when it surely is."""
-        if reason in _NETWORK:
-            self.unreachable_in_a_row += 1
-            if self.unreachable_in_a_row >= NETWORK_GONE:
-                self.stopping = "the network is gone"
+    def network(self, host: Host, reason: str) -> None:
+        """Count what looks like our own network being gone, and stop when it surely is: no site is blamed for it."""
+        if reason not in _NETWORK:
+            self.suspects.clear()  # a refusal is an answer
+            return
+        self.suspects.append(host.id)
+        if len(self.suspects) >= NETWORK_GONE and not self.stopping:
+            self.stopping = "the network is gone"
+            self.abandoned = True
+            self.frontier.excuse(self.suspects)
 
     def _give_up(self, error: BaseException) -> None:
         """A full disk, or a fault of ours: nothing more is asked, run.py raises it."""
@@ -368,7 +371,7 @@ class FrontierScheduler(BaseScheduler):
             spider.stopping = spider.stopping or "out of time"
         return bool(spider.stopping)
 
-    async def _resolve(self, host: Any) -> None:
+    async def _resolve(self, host: Host) -> None:
         """Find the address of an opened host, then give it its slot."""
         spider = self._spider
         try:
@@ -376,8 +379,10 @@ class FrontierScheduler(BaseScheduler):
                 name = urlsplit(f"//{host.name}").hostname or ""
                 spider.frontier.place(host, await spider.fetcher.addresses.address(name))
             except FetchFailed as failed:
+                if spider.abandoned:
+                    return
                 spider.frontier.unreachable(host, failed.reason)
-                spider.network(failed.reason)
+                spider.network(host, failed.reason)
         except Exception as error:
             spider._give_up(error)
         self._wake_in(0.0)

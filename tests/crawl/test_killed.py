@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -171,6 +172,32 @@ def test_a_full_disk_stops_the_crawl_with_its_name_and_the_next_run_goes_on(
         night("a.fr")
     archive.unlink()
     assert night("a.fr").new == 2
+
+
+def test_when_our_own_network_is_gone_the_crawl_stops_and_blames_no_site(
+    nights: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: object, **kwargs: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    hosts = [f"h{n}.fr" for n in range(150)]
+    night = nights(sites({host: {"/": page("accueil")} for host in hosts}))
+    with monkeypatch.context() as broken:
+        broken.setattr(socket, "getaddrinfo", gone)
+        report = night(*hosts, connect_to="")
+    assert (report.finished, report.stopped_by) == (False, "the network is gone")
+    assert night(*hosts).new == 150
+
+
+def test_sites_that_exist_no_more_are_not_our_network(nights: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*args: object, **kwargs: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    night = nights(sites({}))
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    report = night(*(f"h{n}.fr" for n in range(150)), connect_to="")
+    assert report.finished
+    assert report.errors == {"no such host": 150}
 
 
 def test_a_clock_that_was_far_ahead_does_not_put_pages_to_sleep(nights: Begin) -> None:
