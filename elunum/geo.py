@@ -7,9 +7,10 @@ A line becomes a Territory when somebody asks for it: 35,000 objects would cost 
 from __future__ import annotations
 
 import functools
+import heapq
 import math
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -192,8 +193,7 @@ class Geo:
         for names, table in ((self._sorted_names, self._names), (self._sorted_bare_names, self._bare_names)):
             for name in names[bisect_left(names, key) : bisect_right(names, key + "\uffff")]:
                 found.update(dict.fromkeys(table[name]))
-        best = sorted(found, key=self._most_populated)[: max(limit, 0)]
-        return self._existing(best, None)
+        return self._existing(heapq.nsmallest(max(limit, 0), found, key=self._most_populated), None)
 
     def by_postal_code(self, code: str) -> tuple[Territory, ...]:
         """The communes that this postal code serves, most populated first."""
@@ -238,8 +238,11 @@ class Geo:
 
     def _most_populated(self, who: tuple[str, str]) -> tuple[int, tuple[str, str]]:
         kind, code = who
-        table = self._tables[kind]
-        return (-int(table.row(table.index[code])["population"]), who)
+        return (-self._populations[kind][self._tables[kind].index[code]], who)
+
+    @functools.cached_property
+    def _populations(self) -> dict[str, list[int]]:
+        return {kind: [*map(int, table.column("population"))] for kind, table in self._tables.items()}
 
     @functools.cached_property
     def _sorted_names(self) -> list[str]:
@@ -337,15 +340,25 @@ class Geo:
             high = bisect_right(populations, me.population * band)
             if high - low > limit * 4:
                 break
-        mine = _Peer.of(me)
-        found = []
-        for peer in peers[low:high]:
-            if peer.code != me.code:
-                found.append((mine.unlike(peer), peer))
-        found.sort(key=lambda pair: (pair[0], pair[1].code))
+        at = bisect_left(populations, me.population)
+        while peers[at].code != me.code:
+            at += 1
+        mine, best = peers[at], _Best(limit)
+        below, above = at - 1, at + 1
+        # Outwards from its own population: past some point the gap of population alone is more than the worst kept.
+        while below >= low or above < high:
+            down = mine.weight - peers[below].weight if below >= low else math.inf
+            up = peers[above].weight - mine.weight if above < high else math.inf
+            if _PEOPLE * min(down, up) > best.worst:
+                break
+            if down <= up:
+                peer, below = peers[below], below - 1
+            else:
+                peer, above = peers[above], above + 1
+            best.offer(mine.unlike(peer), peer)
         return tuple(
             Comparable(t, mine.reason(peer), round(max(0.0, 1 - far), 3))
-            for far, peer in found[:limit]
+            for far, peer in best.sorted()
             if (t := self.territory(me.kind, peer.code)) is not None
         )
 
@@ -355,11 +368,17 @@ class Geo:
         found = {}
         for kind in ("commune", "epci"):
             table = self._tables[kind]
+            if kind == "epci":
+                types, seats = table.column("type"), [""] * len(table.lines)
+            else:
+                grouping = dict(zip(self._tables["epci"].index, self._tables["epci"].column("type"), strict=True))
+                types = [grouping.get(siren, "") for siren in table.column("epci")]
+                seats = table.column("seat")
             names = ("population", "area_km2", "latitude", "longitude")
-            columns = zip(table.index, *(table.column(name) for name in names), strict=True)
+            columns = zip(table.index, types, seats, *(table.column(name) for name in names), strict=True)
             peers = [
-                _Peer(code, int(population), _float(area), _float(latitude), _float(longitude))
-                for code, population, area, latitude, longitude in columns
+                _Peer(code, type_, seat, int(population), _float(area), _float(latitude), _float(longitude))
+                for code, type_, seat, population, area, latitude, longitude in columns
             ]
             peers.sort(key=lambda peer: (peer.population, peer.code))
             found[kind] = ([peer.population for peer in peers], peers)
@@ -367,31 +386,38 @@ class Geo:
 
 
 class _Peer:
-    """What makes two territories alike: people, density, place."""
+    """What makes two territories alike: people, density, type, place."""
 
-    __slots__ = ("code", "density", "latitude", "longitude", "population", "weight")
+    __slots__ = ("code", "density", "latitude", "longitude", "population", "seat", "type", "weight")
 
     def __init__(
-        self, code: str, population: int, area_km2: float | None, latitude: float | None, longitude: float | None
+        self,
+        code: str,
+        type_: str,
+        seat: str,
+        population: int,
+        area_km2: float | None,
+        latitude: float | None,
+        longitude: float | None,
     ) -> None:
         self.code = code
+        # The métropole de Lyon is a collectivité of its own (MET69): a métropole all the same.
+        self.type = "METRO" if type_ == "MET69" else type_  # of grouping: its own, or the one a commune belongs to
+        self.seat = seat  # "préfecture", "sous-préfecture" or ""
         self.population = population
         self.weight = math.log(max(population, 1))
         self.density = math.log(max(population, 1) / area_km2) if area_km2 else None
         self.latitude = latitude
         self.longitude = longitude
 
-    @staticmethod
-    def of(territory: Territory) -> _Peer:
-        return _Peer(territory.code, territory.population, territory.area_km2, territory.latitude, territory.longitude)
-
     def unlike(self, other: _Peer) -> float:
         """0 for a twin, 1 and more for a stranger."""
-        people = abs(self.weight - other.weight) / _LOG_6
-        dense = 0.5 if self.density is None or other.density is None else abs(self.density - other.density) / _LOG_10
+        people = abs(self.weight - other.weight)
+        dense = 1.15 if self.density is None or other.density is None else abs(self.density - other.density)
+        type_ = (self.type != other.type) + (self.seat != other.seat)
         away = self.km_to(other)
         far = 1.0 if away is None else min(away / 1000, 1.5)
-        return 0.5 * people + 0.35 * dense + 0.15 * far
+        return _PEOPLE * people + 0.13 * dense + 0.05 * type_ + 0.1 * far
 
     def km_to(self, other: _Peer) -> float | None:
         if self.latitude is None or self.longitude is None or other.latitude is None or other.longitude is None:
@@ -403,21 +429,47 @@ class _Peer:
     def reason(self, other: _Peer) -> str:
         """Why `other` is comparable to me, for readers."""
         parts = [f"{_thousands(other.population)} habitants contre {_thousands(self.population)}"]
-        if self.density is not None and other.density is not None:
-            close = abs(self.density - other.density) <= math.log(1.5)
-            word = "densité semblable" if close else "densité de"
-            parts.append(
-                f"{word} ({_thousands(math.exp(other.density))} hab./km²)"
-                if close
-                else f"{word} {_thousands(math.exp(other.density))} hab./km²"
-            )
+        if other.density is not None:
+            close = self.density is not None and abs(self.density - other.density) <= math.log(1.5)
+            dense = f"{_thousands(math.exp(other.density))} hab./km²"
+            parts.append(f"densité semblable ({dense})" if close else f"densité de {dense}")
+        if self.seat and self.seat == other.seat:
+            parts.append(f"{self.seat} aussi")
+        if self.type and self.type == other.type:
+            parts.append(("" if len(self.code) == 9 else "en ") + f"{_TYPES[self.type]} aussi")
         if (away := self.km_to(other)) is not None:
             parts.append(f"à {_thousands(away)} km" if away >= 1 else "voisine")
         return ", ".join(parts)
 
 
-_LOG_6 = math.log(6)
-_LOG_10 = math.log(10)
+_TYPES = {
+    "CC": "communauté de communes",
+    "CA": "communauté d’agglomération",
+    "CU": "communauté urbaine",
+    "METRO": "métropole",
+}
+_PEOPLE = 0.28
+"""Weight of the gap of population: six times more or fewer people count for one half."""
+
+
+class _Best:
+    """The nearest of those offered; of equals, the first in the order of codes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.worst = math.inf
+        self._found: list[tuple[float, str, _Peer]] = []
+
+    def offer(self, far: float, peer: _Peer) -> None:
+        if far <= self.worst:
+            insort(self._found, (far, peer.code, peer))
+            if len(self._found) > self.limit:
+                self._found.pop()
+            if len(self._found) == self.limit:
+                self.worst = self._found[-1][0]
+
+    def sorted(self) -> list[tuple[float, _Peer]]:
+        return [(far, peer) for far, _, peer in self._found]
 
 
 def departement_of(code: str) -> str:

@@ -125,9 +125,11 @@ def write_all(
         if near:
             where[code] = (sum(at[0] for at in near) / len(near), sum(at[1] for at in near) / len(near))
 
+    seats = {a["chefLieu"]: "sous-préfecture" for a in current["arrondissements"]}
+    seats |= {d["chefLieu"]: "préfecture" for d in current["departements"]}
     write(
         "communes.tsv",
-        ["code", "name", "population", "epci", "postal_codes", "latitude", "longitude", "area_km2"],
+        ["code", "name", "population", "epci", "postal_codes", "latitude", "longitude", "area_km2", "seat"],
         (
             [
                 c["code"],
@@ -137,6 +139,7 @@ def write_all(
                 " ".join(sorted(c.get("codesPostaux", []))),
                 *degrees(where[c["code"]]),
                 number(area.get(c["code"])),
+                seats.get(c["code"], ""),
             ]
             for c in communes
         ),

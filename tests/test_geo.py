@@ -154,6 +154,31 @@ def test_comparable_communes_are_of_the_same_size_and_say_why() -> None:
     assert [c.closeness for c in found] == sorted((c.closeness for c in found), reverse=True)
 
 
+def test_the_reason_of_a_comparison_is_what_makes_it() -> None:
+    bourges = next(c for c in GEO.comparable("68066", 5) if c.territory.name == "Bourges")
+    assert bourges.reason == (
+        "64\u202f186 habitants contre 66\u202f970, densité semblable (937 hab./km²), préfecture aussi, "
+        "en communauté d’agglomération aussi, à 388 km"
+    )
+
+
+@pytest.mark.parametrize("code", ["68278", "75056", "97411", "01001"])
+def test_no_closer_commune_of_the_same_size_is_passed_over(code: str) -> None:
+    found = GEO.comparable(code, 10)
+    kept = {c.territory.code for c in found}
+    peers = {peer.code: peer for peer in GEO._peers["commune"][1]}
+    me = peers[code]
+    worst = max(me.unlike(peers[other]) for other in kept)
+    for peer in peers.values():
+        if peer.code != code and peer.code not in kept and 2 / 3 <= peer.population / me.population <= 1.5:
+            assert me.unlike(peer) >= worst
+
+
+def test_nearer_wins_when_all_else_is_equal() -> None:
+    best = GEO.comparable("04113", 3)
+    assert best[0].territory.departement == "04"
+
+
 @pytest.mark.parametrize("code", ["75056", "97411", "98735", "2A004", "55039"])
 def test_even_the_largest_the_farthest_and_the_empty_have_comparables(code: str) -> None:
     assert len(GEO.comparable(code, 10)) == 10

@@ -95,6 +95,7 @@ _INFRASTRUCTURE_PART = re.compile(
 
 _SECOND_LEVEL = frozenset(["gouv.fr", "asso.fr", "com.fr", "free.fr", "co.uk"])
 
+_PLAIN = re.compile(r"https?://(?!w{1,2}\.|w{4,})[a-z0-9-]+(?:\.[a-z0-9-]+)+/?", re.ASCII)
 _COMMENT = re.compile(r"\s+#.*$|\s+\((?:redirection|ancien|en construction)[^)]*\)?\s*$", re.IGNORECASE)
 _SCHEME = re.compile(
     r"^(?:h?t{1,2}p{1,2}s?|hhtps?|htps?|htpp?s?|hpps?|hpts?|ttps?)\s*[:;.]?\s*[/\\]{1,4}\s*", re.IGNORECASE
@@ -117,6 +118,8 @@ def clean(text: str) -> list[str | Rejected]:
 
     The path is kept only where it makes the site: see `home`.
     """
+    if _PLAIN.fullmatch(text) and (url := canonical(text)) is not None:  # nine lines in ten
+        return [home(url)]
     text = mended(text).strip()
     if not text or text.lower() in (
         "-",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from elunum.errors import SourceError
 from elunum.model import Kind, Source
@@ -40,6 +40,7 @@ _CODES = (
     ("departement", _DEPARTEMENT, 'a code such as "01", "2A" or "971", zero in front included'),
     ("region", _REGION, 'an INSEE code such as "44" or "01", zero in front included'),
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
@@ -119,8 +120,9 @@ def lines(path: Path) -> Iterator[Line | Problem]:
         start = table.line_num + 1
         for cells in table:
             number, start = start, table.line_num + 1
-            if any(cell.strip() for cell in cells):
-                yield _line(number, [cells[at].strip() if 0 <= at < len(cells) else "" for at in places])
+            cells = [cells[at].strip() if 0 <= at < len(cells) else "" for at in places]
+            if any(cells):
+                yield _line(number, cells)
     except csv.Error as error:
         raise SourceError(f"{path.name} line {table.line_num}: {error}; correct the quotation marks") from None
 
@@ -137,7 +139,7 @@ def _line(number: int, cells: Sequence[str]) -> Line | Problem:
     for (column, pattern, accepted), code in zip(_CODES, codes, strict=True):
         if code and not pattern.fullmatch(code):
             return Problem(number, f"{column} {_quoted(code)} is not a code", f"write {accepted}")
-    if len(name) > MAX_NAME_CHARS or any(ord(character) < 32 for character in name):
+    if len(name) > MAX_NAME_CHARS or _CONTROL.search(name):
         return Problem(number, "the name is too long or runs over several lines", "shorten it, check quotation marks")
     source = Source(url, name or unquote(key_of(url)), kind if kind in KINDS else "autre", *codes)
     return Line(number, source, removed)
@@ -239,40 +241,39 @@ class SourceList:
 
         In the order of names. Accents and case do not matter.
         """
-        wanted = [f" {word}" for word in _NOT_WORD.sub(" ", fold(words)).split()]
-        found = [
-            n
-            for n in self._by_name
-            if (source := self._sources[n])
-            and (not kind or source.kind == kind)
-            and (not departement or source.departement == departement)
-            and (not region or source.region == region)
-            and all(word in self._texts[n] for word in wanted)
-        ]
-        start = (max(page, 1) - 1) * size
-        return [self._sources[n] for n in found[start : start + size]], len(found)
+        found = self._by_name
+        for word in _NOT_WORD.sub(" ", fold(words)).split():
+            start = f" {word}"
+            found = [named for named in found if start in named[0]]
+        sources = [source for _, source in found]
+        if kind:
+            sources = [source for source in sources if source.kind == kind]
+        if departement:
+            sources = [source for source in sources if source.departement == departement]
+        if region:
+            sources = [source for source in sources if source.region == region]
+        start_at = (max(page, 1) - 1) * size
+        return sources[start_at : start_at + size], len(sources)
 
     @cached_property
-    def _by_name(self) -> list[int]:
-        names = [fold(source.name) for source in self._sources]
-        return sorted(range(len(names)), key=lambda n: (names[n], n))
+    def _by_name(self) -> list[tuple[str, Source]]:
+        """The folded words of each source, each after a space, in the order of names."""
+        named = sorted((fold(source.name), n) for n, source in enumerate(self._sources))
+        return [(self._words(name, self._sources[n]), self._sources[n]) for name, n in named]
 
-    @cached_property
-    def _texts(self) -> list[str]:
-        return [
-            " " + _NOT_WORD.sub(" ", fold(f"{s.name} {_readable(s.url)} {s.kind} {s.insee} {s.siren}"))
-            for s in self._sources
-        ]
+    @staticmethod
+    def _words(name: str, source: Source) -> str:
+        text = f"{name} {fold(_readable(source.url))} {source.kind} {source.insee} {source.siren}"
+        return " " + _NOT_WORD.sub(" ", text)
 
 
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
 def _readable(url: str) -> str:
-    """Host and path with accents for those who search by them."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    """Host and path with accents, for those who search by them."""
+    host, _, path = url.partition("://")[2].partition("/")
     if "xn--" in host:
         with contextlib.suppress(UnicodeError):
             host += " " + host.encode("ascii").decode("idna")
-    return f"{host} {unquote(parts.path)}"
+    return f"{host} {unquote(path)}"
