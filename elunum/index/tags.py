@@ -447,7 +447,12 @@ class _Keys:
         return [key for big, word in upper if (key := big if len(big) > 3 and big in self._acronyms else _key(word))]
 
     def _learn(self, word: str) -> str:
-        key = word if word in self._acronyms else _key(word)
+        if word in self._acronyms:
+            key = word
+        elif len(word) > 3 and word.istitle() and word.upper() in self._acronyms:
+            key = word.upper()  # Urssaf, Ehpad: an acronym said as a word is often written as one
+        else:
+            key = _key(word)
         if len(self._known) < 200_000 and len(word) < 40:
             self._known[word] = key
         return key
