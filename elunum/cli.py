@@ -294,7 +294,7 @@ def enjeux_check(json: Json = False) -> None:
             report = check(documents)
     else:
         report = check()
-    show(report, json)
+    show(report, json, lines=report.lines())
     raise typer.Exit(1 if report.problems else 0)
 
 

@@ -524,6 +524,16 @@ class CheckReport:
     never: tuple[str, ...] = ()  # expressions that no document holds
     everywhere: tuple[str, ...] = ()  # expressions that more than a fifth of the documents hold
 
+    def lines(self) -> list[str]:
+        """What the command prints: problems in full, then what the documents say, shortened."""
+        read = f"{self.enjeux} enjeux, {self.services} services, {self.expressions} expressions; version {self.version}"
+        lines = [read, *self.problems]
+        for what, found in (("in more than a fifth of them", self.everywhere), ("in none of them", self.never)):
+            if found:
+                lines.append(f"{len(found)} expressions are {what} ({self.documents} documents; --json lists all):")
+                lines += [f"    {name}" for name in found[:20]]
+        return lines
+
 
 def check(documents: Iterable[Document] | None = None, folder: Path = FOLDER) -> CheckReport:
     """Faults of the référentiel; with documents, also the expressions that match none of them, or far too many."""
