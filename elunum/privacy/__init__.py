@@ -175,10 +175,13 @@ class _Findings:
         for program in programs:
             assert program.log is not None
             seen = trace.read(program.log, lambda socket: _is_reader(socket, ports))
+            written: dict[str, bytearray] = {}
             for write in seen.writes:
-                self._search(write.data, f"écrit par {program.name} : {write.into}")
+                written.setdefault(write.into, bytearray()).extend(write.data)
                 if write.is_file and write.at >= since and write.data:
                     self.leaks.append(Leak("contenu inconnu", "écriture pendant les visites", write.into))
+            for into, data in written.items():
+                self._search(bytes(data), f"écrit par {program.name} : {into}")
             calls = [call.to for call in seen.calls if _whom(call.to, ports)]
             self.leaks += [
                 Leak("le service appelle ailleurs", _whom(to, ports), f"{program.name} : {to}") for to in calls

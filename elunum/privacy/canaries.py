@@ -10,6 +10,7 @@ import base64
 import codecs
 import gzip
 import hashlib
+import re
 import secrets
 import zlib
 from collections.abc import Callable, Iterator
@@ -42,7 +43,8 @@ class Canaries:
         self._marker = _letters(9)
         self._network = "127." + ".".join(str(100 + secrets.randbelow(155)) for _ in range(2)) + "."
         self._last = secrets.randbelow(200)
-        self._what: dict[str, str] = {}
+        self._what: dict[bytes, str] = {}  # by their first fifteen characters
+        self._forms: dict[str, dict[bytes, str]] = {}  # the same in other forms, made when one is found
         marks = (self._marker, self._network)
         self._marks = [(form, needle) for form, write in _FORMS.items() for mark in marks for needle in write(mark)]
         self._hashes: dict[bytes, dict[bytes, Found]] = {}  # by their first bytes
@@ -54,7 +56,7 @@ class Canaries:
     def word(self, what: str) -> str:
         """A random word of 17 consonants for one place of a request. `what` names that place in the report."""
         value = self._marker + _letters(8)
-        self._what[value] = what
+        self._what[value[:15].encode()] = what
         self._hash(what, value, f"q={value}", value[:15])
         return value
 
@@ -62,7 +64,7 @@ class Canaries:
         """A random address of 127.0.0.0/8 for a reader to come from."""
         self._last = self._last % 250 + 1
         value = self._network + str(self._last)
-        self._what[value] = what
+        self._what[value[:15].encode()] = what
         self._hash(what, value)
         return value
 
@@ -102,12 +104,15 @@ class Canaries:
 
     def _which(self, form: str, data: bytes, lowered: bytes) -> set[str]:
         """What the canaries found in that form stand for."""
-        write = _FORMS[form]
-        which = {
-            what
-            for value, what in self._what.items()
-            if any(needle in data or needle in lowered for needle in write(value[:15]))
-        }
+        if form == "en clair":
+            pattern = rb"%s[a-z]{6}|%s\d{1,3}" % (self._marker.encode(), re.escape(self._network.encode()))
+            which = {self._what[found] for found in re.findall(pattern, lowered) if found in self._what}
+        else:
+            if form not in self._forms:
+                write = _FORMS[form]
+                known = self._what.items()
+                self._forms[form] = {needle: what for value, what in known for needle in write(value.decode())}
+            which = {what for needle, what in self._forms[form].items() if needle in data or needle in lowered}
         return which or {"un mot ou une adresse d’essai, en partie"}
 
     def in_file(self, path: Path, hashes: bool = True) -> tuple[set[Found], int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,8 @@ from elunum.privacy.canaries import Canaries
 from elunum.privacy.service import Faults, Process
 
 WAIT_S = 20.0
-CROWD = 150
-"""Readers at once in the scene of overload."""
+CROWD = 48
+"""Readers at once in the scene of overload: more than two serving processes take in hand (service.IN_HAND)."""
 
 PROTECTIONS = (
     ("cache-control", ("no-store", "private, no-cache")),  # the second: feeds, that readers' programs compare
@@ -260,7 +261,7 @@ def _scenes(visit: Visit, faults: Faults) -> Iterator[tuple[str, Callable[[Scene
             leave_after=5.0,
         ),
     )
-    yield "surcharge", lambda scene: _crowd(visit, scene)
+    yield "surcharge", lambda scene: _crowd(visit, scene, faults)
     yield (
         "mort brutale d’un processus",
         raw(request(canaries, f"/recherche?q={faults.kill}+{w('requête d’une panne')}"), leave_after=5.0),
@@ -281,19 +282,22 @@ def _broken(visit: Visit, scene: Scene) -> None:
         scene.answers[0] += 1
 
 
-def _crowd(visit: Visit, scene: Scene) -> None:
-    """Many readers in the same instant."""
+def _crowd(visit: Visit, scene: Scene, faults: Faults) -> None:
+    """Many readers in the same instant, while each serving process is kept busy by a long search."""
     canaries = visit.canaries
-    payloads = [request(canaries, f"/recherche?q={canaries.word('requête (surcharge)')}") for _ in range(CROWD)]
+    words = [f"{faults.slow}+" if number < 4 else "" for number in range(CROWD)]
+    payloads = [request(canaries, f"/recherche?q={slow}{canaries.word('requête (surcharge)')}") for slow in words]
     sources = [canaries.address("adresse du lecteur") for _ in payloads]
     start = threading.Barrier(CROWD)
 
-    def ask(payload: bytes, source: str) -> Answer:
+    def ask(payload: bytes, source: str, slow: str) -> Answer:
         start.wait()
+        if not slow:
+            time.sleep(0.2)
         return exchange(visit.process.port, payload, source)
 
     with ThreadPoolExecutor(CROWD) as pool:
-        for answer, payload in zip(pool.map(ask, payloads, sources), payloads, strict=True):
+        for answer, payload in zip(pool.map(ask, payloads, sources, words), payloads, strict=True):
             visit.note(scene, answer, payload)
 
 

@@ -23,6 +23,9 @@ from elunum.settings import CHECKOUT, Settings
 
 NGINX_CONF = CHECKOUT / "deploy" / "nginx" / "nginx.conf"
 START_S = 60.0
+IN_HAND = 8
+"""Requests a serving process takes in hand during the check, so that few readers overload it."""
+
 STOP_S = 30.0
 
 # Put on the path of the service's Python as `sitecustomize`, by this check alone: nothing in Elunum knows of it. A word
@@ -118,6 +121,7 @@ def elunum(settings: Settings, folder: Path, faults: Faults, workers: int) -> It
         "ELUNUM_DATA": str(settings.data.absolute()),
         "ELUNUM_SOURCES": str(settings.sources.absolute()),
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "ELUNUM_SITE_IN_HAND": str(IN_HAND),
         "PYTHONDONTWRITEBYTECODE": "1",  # as the unit we ship says: its folders are read-only
     }
     port = _free_port()

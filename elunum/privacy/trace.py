@@ -22,7 +22,7 @@ _STRING_BYTES = 1_000_000
 
 _CALL = re.compile(r"^(\d+) +([\d.]+) (\w+)\((.*)$", re.S)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_DESCRIPTOR = re.compile(r"^(?:\d+|AT_FDCWD)<((?:[^<>]|<[^<>]*>)*)>")
+_DESCRIPTOR = re.compile(r"^(?:\d+|AT_FDCWD)<((?:[^<>]|->|<[^<>]*>)*)>(?=[,)(]|$)")
 _INET = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+)"')
 _UNIX = re.compile(r'sun_path=@?"([^"]*)"')
 

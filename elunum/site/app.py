@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(IndexVersionError, _no_index)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)
-    app.add_middleware(Guard, per_minute=settings.site.requests_per_minute)
+    app.add_middleware(Guard, per_minute=settings.site.requests_per_minute, at_once=settings.site.in_hand)
     app.add_middleware(Door)
     return app
 

@@ -32,9 +32,6 @@ BODY_S = 10.0
 MAX_BODY_BYTES = 16_384
 """Of a form; the same as elunum/site/context.py accepts."""
 
-IN_HAND = 100
-"""Requests begun in one process before the next ones get 503: about a second of work."""
-
 PERIOD_S = 30.0
 """Counts of this period and of the one before are kept: a reader is forgotten within a minute of the last request."""
 
@@ -159,20 +156,23 @@ class Guard:
     """Refuses with 429 the network that asks too much, with 503 what cannot be answered in time, with 408 what is slow.
 
     It stands inside the door that adds headers and counts answers, around everything that works.
-    per_minute: requests of one network in one serving process; 0 for no limit.
+    per_minute: requests of one network in one serving process; 0 for no limit. at_once: requests begun in one process,
+    about a second of work.
     """
 
-    def __init__(self, app: ASGIApp, per_minute: int) -> None:
+    def __init__(self, app: ASGIApp, per_minute: int, at_once: int) -> None:
         self.app = app
-        self.per_minute = per_minute
+        self.per_minute, self.at_once = per_minute, at_once
         self.counts = Counts()
         self.in_hand = 0
+        self._arrived = 0
         self._forgetting: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        self._arrived += 1
         if self.per_minute and (address := _address(scope)) and self._asks_too_much(address):
             await _refusal(scope, 429, self.counts.retry_after_s())(scope, receive, send)
             return
@@ -183,7 +183,7 @@ class Guard:
             except TimeoutError:
                 await _refusal(scope, 408, 1)(scope, receive, send)
                 return
-        if self.in_hand >= IN_HAND:
+        if self.in_hand >= self.at_once:
             await _refusal(scope, 503, 5)(scope, receive, send)
             return
         self.in_hand += 1
@@ -197,12 +197,24 @@ class Guard:
             await send(message)
 
         try:
-            # Searches run to their end without pausing: those that wait are counted here before any of them begins.
-            await asyncio.sleep(0)
+            await self._let_in()
             await self.app(scope, receive, send_out)
         finally:
             if place_is_held:
                 self.in_hand -= 1
+
+    async def _let_in(self) -> None:
+        """Let whoever waits at the door come in, to be counted, before any work begins.
+
+        Work runs to its end without pausing, and the event loop accepts one connection a turn (libuv): without this,
+        a crowd would wait unseen in the kernel's queue and be answered in turn, long after it left.
+        """
+        for _ in range(self.at_once):
+            arrived = self._arrived
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # accepted in one turn, read in the next
+            if arrived == self._arrived:
+                return
 
     def _asks_too_much(self, address: str) -> bool:
         if self._forgetting is None:
