@@ -203,6 +203,7 @@ def test_readers_who_take_their_answer_slowly_hold_nobody_up() -> None:
             connection = socket.create_connection(("127.0.0.1", port), 10)
             connection.sendall(b"GET /?large HTTP/1.1\r\nHost: a\r\n\r\n")
             slow.append(connection)
+            assert connection.recv(12) == b"HTTP/1.1 200"  # and takes no more of it
         assert [status(get(port)) for _ in range(5)] == [200] * 5
         for connection in slow:
             connection.close()
