@@ -30,13 +30,16 @@ def _listed(name: str) -> frozenset[str]:
 _LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ŧ": "t"})
 _MARKS = re.compile(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 
+_APOSTROPHES = "'’\u02bc`\u00b4"
+
 _WORD = re.compile(
-    # An elided article or conjunction is dropped with its apostrophe, so « qualité de l'eau » has no hole in it.
-    r"(?:\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)['’\u02bc`\u00b4])*"
-    # Thousands are one number: « 10 000 habitants » is found by 10000.
-    r"(\d{1,3}(?:[\u00a0\u202f ]\d{3})+(?!\d)|[^\W_]+)",
-    re.IGNORECASE,
+    # Thousands are one number: « 10 000 habitants » is found by 10000. A word keeps the apostrophe that ends it: that
+    # is how an elided article is known, so « qualité de l'eau » has no hole in it.
+    rf"\d{{1,3}}(?:[\u00a0\u202f ]\d{{3}})+(?!\d)|[^\W_]+[{_APOSTROPHES}]?"
 )
+_ELIDED = frozenset({"c", "d", "j", "l", "m", "n", "s", "t", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu"})
+"""Folded words that are dropped when an apostrophe ends them."""
+
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
@@ -74,25 +77,26 @@ def _settled(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The folded words of a text, in order."""
-    return [pair[0] for pair in _pairs(text)]
+    return [word for word, _ in analyse(text)]
 
 
 def stems(text: str) -> list[str]:
-    """The stems of a text, in order: what the index holds."""
-    return [pair[1] for pair in _pairs(text)]
+    """The stems of a text, in order."""
+    return [stem_ for _, stem_ in analyse(text)]
 
 
 def forms(text: str) -> list[str]:
     """The words of a text as written, in lower case: what a spelling is corrected to."""
-    return _WORD.findall(nfc(text).lower())
+    return [form for form in _WORD.findall(nfc(text).lower()) if form[-1] not in _APOSTROPHES]
 
 
 def spans(text: str) -> Iterator[Span]:
     """Each word of a text with its place. Offsets are those of `text` as given: pass it in NFC."""
     for match in _WORD.finditer(text):
-        word, stem_ = analysed(match[1])
+        word, stem_ = analysed(match[0])
         if word:
-            yield Span(match.start(1), match.end(1), word, stem_)
+            end = match.end() - (text[match.end() - 1] in _APOSTROPHES)
+            yield Span(match.start(), end, word, stem_)
 
 
 def nfc(text: str) -> str:
@@ -100,14 +104,10 @@ def nfc(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
+def analyse(text: str) -> list[tuple[str, str]]:
+    """The folded words of a text, each with its stem, in order: what the index holds."""
     known = _known
-    found = []
-    for raw in _WORD.findall(nfc(text)):
-        pair = known.get(raw) or analysed(raw)
-        if pair[0]:
-            found.append(pair)
-    return found
+    return [pair for raw in _WORD.findall(nfc(text)) if (pair := known.get(raw) or analysed(raw))[0]]
 
 
 _known: dict[str, tuple[str, str]] = {}
@@ -119,6 +119,8 @@ def analysed(raw: str) -> tuple[str, str]:
     if (pair := _known.get(raw)) is not None:
         return pair
     word = _NOT_WORD.sub("", fold(raw))[:MAX_WORD_CHARS]
+    if raw[-1] in _APOSTROPHES and word in _ELIDED:
+        word = ""
     pair = (word, stem(word))
     if len(_known) >= _MAX_KNOWN:
         _known.clear()

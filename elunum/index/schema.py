@@ -24,7 +24,7 @@ from elunum.model import (
     Source,
     Territory,
 )
-from elunum.text import nfc, stems, words
+from elunum.text import analyse, nfc, stems
 
 FORMAT = 1
 """Raised whenever an index written before could not be read, or would rank differently."""
@@ -107,15 +107,16 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
     """The fields of a document, as the engine takes them."""
     shown = shown_of(document, geo, referentiel)
     territory = geo.territory(*shown.territory.split(":")) if shown.territory else None
-    body = stems(document.text)[:MAX_INDEXED_WORDS]
+    body_words, body = _split(analyse(document.text)[:MAX_INDEXED_WORDS])
+    title_words, title = _split(analyse(document.title))
     fields: dict[str, Any] = {
         "id": document.id,
-        "title": " ".join(stems(document.title)),
-        "title_words": " ".join(words(document.title)),
+        "title": " ".join(title),
+        "title_words": " ".join(title_words),
         "headings": " ".join(stems(" \n ".join(document.headings))),
         "lead": " ".join(body[:LEAD_WORDS]),
         "body": " ".join(body),
-        "body_words": " ".join(words(document.text)[:MAX_INDEXED_WORDS]),
+        "body_words": " ".join(body_words),
         "address": " ".join(stems(address_words(document.url))),
         "facet": facets_of(document, shown, territory, geo),
         "site": sites_of(document),
@@ -130,6 +131,11 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
     if shown.territory:
         fields["territory"] = shown.territory
     return fields
+
+
+def _split(pairs: list[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words, and the stems."""
+    return tuple(zip(*pairs, strict=True)) or ((), ())  # type: ignore[return-value]  # pairs give two columns, or none
 
 
 def shown_of(document: Document, geo: Geo, referentiel: Referentiel) -> Shown:

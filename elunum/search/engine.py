@@ -6,7 +6,9 @@ Stateless and silent: nothing a reader typed is kept, logged or sent anywhere.
 from __future__ import annotations
 
 import json
+import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,11 +42,11 @@ from elunum.search.parse import Phrase, Query, Word, parse
 from elunum.search.places import Place, asks_for_home, places
 from elunum.search.snippet import snippet
 from elunum.search.spelling import Spelling
-from elunum.search.synonyms import Alternative, alternatives
+from elunum.search.synonyms import Alternative, alternatives, clause_of
 from elunum.search.synonyms import shown as also_shown
 from elunum.search.tantivy import Ranking
 from elunum.settings import Settings
-from elunum.text import STOP_WORDS, fold, stems, words
+from elunum.text import STOP_WORDS, analyse, fold, spans, stems, words
 
 FACETS = (
     "enjeu", "service", "kind", "type", "lang", "departement", "region", "year", "population", "label", "source"
@@ -62,6 +64,21 @@ ENOUGH = 100
 
 _GROUPS = 300_000
 """More publishers than there can be: a count by publisher is exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Similar:
+    """What makes a page similar to another. Set by measurement: bench/relevance."""
+
+    topic: float = 1.0  # an expression that earned a tag
+    title: float = 1.0  # a word of the title
+    service: float = 5.0
+    enjeu: float = 3.0
+    telling: float = 0.3  # a word of the text
+    least: float = 0.2  # share of the best score under which a page is not similar enough to be shown
+
+
+SIMILAR = _Similar()
 
 _LABELS = {
     "kind": {
@@ -253,7 +270,11 @@ class Engine:
         hits: list[Hit] = []
         groups: set[str] = set()
         shingles = _shingles(shown.text)
+        best = 0.0
         for score, found in served.searcher.search(other, limit * 6 + 10).hits:
+            best = max(best, score)
+            if score < best * SIMILAR.least:
+                break
             candidate = self._shown(served, found)
             group = candidate.territory or candidate.source_key
             if group in groups or _overlap(shingles, _shingles(candidate.text)) > 0.5:
@@ -502,27 +523,45 @@ class Engine:
         return [self._shown(served, address) for _, address in result.hits]
 
     def _like(self, served: _Served, shown: Shown) -> EngineQuery:
-        """What a document is about: its title, its most telling words, its enjeux and services."""
-        title = list(dict.fromkeys(stems(shown.title)))
-        counts: dict[str, int] = {}
-        for stem in stems(shown.text[:8000]):
-            counts[stem] = counts.get(stem, 0) + 1
-        total = max(served.about.documents, 1)
-        telling = {}
-        for stem, count in counts.items():
-            frequency = served.searcher.doc_freq("body", stem)
-            if len(stem) > 2 and 1 < frequency <= max(total // 5, 2):
-                telling[stem] = (1 + min(count, 4)) * (total / (frequency + 1)) ** 0.25
-        best = sorted(telling, key=lambda stem: -telling[stem])[:25]
+        """Pages about the same kind of action: its services, the expressions that earned its tags, its title's words.
+
+        One of these must hold. The most telling words of the text only help to choose among them.
+        """
+        schema = served.schema
+        expressions = [why.expression for tag in shown.enjeux for why in tag.why]
+        topic = [c for text in dict.fromkeys(expressions) if (c := clause_of(text)) is not None]
+        title = [Word(span.word, span.word, span.stem) for span in spans(shown.title) if span.word not in STOP_WORDS]
         parts = [
-            (Occur.Should, compiled.word_query(served.schema, Word(stem, stem, stem), compiled.DEFAULT))
-            for stem in dict.fromkeys([*title, *best])
+            (Occur.Should, EngineQuery.boost_query(compiled.clause_query(schema, clause, self.ranking), SIMILAR.topic))
+            for clause in topic[:12]
+        ]
+        parts += [
+            (Occur.Should, EngineQuery.boost_query(compiled.word_query(schema, word, self.ranking), SIMILAR.title))
+            for word in dict.fromkeys(title[:12])
         ]
         for tag in shown.enjeux:
-            for value, gain in ((f"enjeu:{tag.slug}", 1.0), (f"service:{tag.service}", 4.0)):
-                term = EngineQuery.term_query(served.schema, "facet", value, "basic")
+            for name, gain in ((f"service:{tag.service}", SIMILAR.service), (f"enjeu:{tag.slug}", SIMILAR.enjeu)):
+                term = EngineQuery.term_query(schema, "facet", name, "basic")
                 parts.append((Occur.Should, EngineQuery.const_score_query(term, gain)))
-        return EngineQuery.boolean_query(parts)
+        telling = [
+            (
+                Occur.Should,
+                EngineQuery.boost_query(EngineQuery.term_query(schema, "body", stem, "freq"), SIMILAR.telling),
+            )
+            for stem in self._telling(served, shown)
+        ]
+        return EngineQuery.boolean_query([(Occur.Must, EngineQuery.boolean_query(parts)), *telling])
+
+    def _telling(self, served: _Served, shown: Shown) -> list[str]:
+        """Stems that set the text apart from the others: said often here, seldom elsewhere."""
+        counts = Counter(span for word, span in analyse(shown.text[:8_000]) if word not in STOP_WORDS and len(word) > 3)
+        total = max(served.about.documents, 1)
+        worth = {}
+        for stem, count in counts.most_common(60):
+            frequency = served.searcher.doc_freq("body", stem)
+            if 1 < frequency <= max(total // 10, 2):
+                worth[stem] = min(count, 4) * math.log(total / frequency)
+        return sorted(worth, key=lambda stem: -worth[stem])[:10]
 
     def _missing(self, served: _Served, rows: Sequence[MosaicRow], peers: Sequence[Comparable]) -> tuple[Hit, ...]:
         """One page of a peer for each service the territory has nothing about, most shared services first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,17 +40,12 @@ def evaluate(docs: Path, queries: Path, qrels: Path, run: Path | None = None) ->
     run: where to write the results (qid, docid, rank, score; tabs, no header). Raises SettingsError naming the file
     and the line that cannot be read.
     """
-    judged: dict[str, dict[str, int]] = defaultdict(dict)
-    for number, row in _rows(qrels, 3):
-        try:
-            judged[row[0]][row[1]] = int(row[2])
-        except ValueError:
-            raise SettingsError(f"{qrels} line {number}: the third column is a whole number") from None
+    judged, asked = read_judged(qrels), read_queries(queries)
     with tempfile.TemporaryDirectory(prefix="elunum-eval-") as aside:
         settings = Settings(data=Path(aside))
         about = build.serve_documents(settings, read_documents(docs))
         engine = Engine(settings)
-        found = {row[0]: engine.ranked(Search(q=row[1]), DEPTH) for _, row in _rows(queries, 2)}
+        found = {qid: engine.ranked(Search(q=typed), DEPTH) for qid, typed in asked.items()}
     if run is not None:
         lines = (
             f"{qid}\t{docid}\t{rank}\t{score:.6f}\n"
@@ -60,15 +55,11 @@ def evaluate(docs: Path, queries: Path, qrels: Path, run: Path | None = None) ->
         with run.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
     topics: dict[str, list[tuple[float, ...]]] = defaultdict(list)
-    asked = 0
-    for qid, rels in judged.items():
-        good = {docid: rel for docid, rel in rels.items() if rel > 0}
-        if good:
-            asked += 1
-            topics[qid.partition(".")[0]].append(_scores([docid for docid, _ in found.get(qid, [])], good))
+    for qid, good in judged.items():
+        topics[qid.partition(".")[0]].append(query_scores([docid for docid, _ in found.get(qid, [])], good))
     by_topic = [[_mean(list(column)) for column in zip(*scores, strict=True)] for scores in topics.values()]
     means = [_mean(list(column)) for column in zip(*by_topic, strict=True)]
-    return Scores(about.documents, asked, len(topics), *(means or [0.0] * 4))
+    return Scores(about.documents, len(judged), len(topics), *(means or [0.0] * 4))
 
 
 def read_documents(path: Path) -> Iterator[Document]:
@@ -82,6 +73,24 @@ def read_documents(path: Path) -> Iterator[Document]:
             except msgspec.MsgspecError as error:
                 raise SettingsError(f"{path} line {number}: {error}; write id, url, title and text") from None
             yield Document(id=DocumentId(row.id), url=row.url, title=row.title, text=row.text)
+
+
+def read_queries(path: Path) -> dict[str, str]:
+    """Queries by qid. Raises SettingsError naming the line that cannot be read."""
+    return {row[0]: row[1] for _, row in _rows(path, 2)}
+
+
+def read_judged(path: Path) -> dict[str, dict[str, int]]:
+    """For each qid that has some, its relevant documents with their grade, 1 and more."""
+    judged: dict[str, dict[str, int]] = defaultdict(dict)
+    for number, row in _rows(path, 3):
+        try:
+            grade = int(row[2])
+        except ValueError:
+            raise SettingsError(f"{path} line {number}: the third column is a whole number") from None
+        if grade > 0:
+            judged[row[0]][row[1]] = grade
+    return dict(judged)
 
 
 class _Row(msgspec.Struct):
@@ -103,7 +112,7 @@ def _rows(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
             yield number, cells
 
 
-def _scores(ranked: list[str], good: dict[str, int]) -> tuple[float, float, float, float]:
+def query_scores(ranked: Sequence[str], good: Mapping[str, int]) -> tuple[float, float, float, float]:
     """nDCG@10 (linear gain, as trec_eval), recall@20, hit@10 and reciprocal rank@10 of one query."""
     gains = [good.get(docid, 0) for docid in ranked[:20]]
     ideal = _dcg(sorted(good.values(), reverse=True)[:10])

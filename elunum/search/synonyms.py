@@ -51,7 +51,7 @@ def _known() -> tuple[dict[Key, tuple[tuple[Word | Phrase, str], ...]], int]:
     gathered: dict[Key, dict[Key, tuple[Word | Phrase, str]]] = {}
 
     def add(typed: str, other: str) -> None:
-        key, clause = _key(typed), _clause(other)
+        key, clause = _key(typed), clause_of(other)
         if key and clause is not None and _key(other) != key:
             gathered.setdefault(key, {}).setdefault(_key(other), (clause, other))
 
@@ -78,7 +78,8 @@ def _key(text: str) -> Key:
     return tuple(span.stem for span in spans(text) if span.word not in STOP_WORDS)
 
 
-def _clause(text: str) -> Word | Phrase | None:
+def clause_of(text: str) -> Word | Phrase | None:
+    """An expression of ours as a clause; None when it holds no word."""
     found = tuple(Word(text[s.start : s.end], s.word, s.stem) for s in spans(text))
     if not found:
         return None

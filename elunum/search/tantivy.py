@@ -27,7 +27,7 @@ class Ranking:
     address: float = 0.2
     exact_title: float = 0.3  # the word as typed, not only its stem
     exact_body: float = 0.2
-    pair: float = 0.5  # two neighbouring words of the query, side by side in the text
+    pair: float = 0.3  # two neighbouring words of the query, side by side in the text
     pair_title: float = 0.5
     slop: int = 3  # words that may stand between the two: « conseil des jeunes » for conseil jeunes
     synonym: float = 0.5  # another way to say a word, against the word itself
