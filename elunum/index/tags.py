@@ -186,6 +186,8 @@ def _context(cell: str) -> frozenset[Key]:
 # --- words as compared -------------------------------------------------------------------------------------------
 
 _WORD = re.compile(r"\w+")
+_WORD_OR_STOP = re.compile(r"\w+|[.;:!?](?=\s)")
+"""A page's words, and the ends of its sentences: « sur la place. Le village » is no « place du village »."""
 _ARTICLES = {"d", "l", "de", "du", "des", "la", "le", "les", "un", "une", "ce", "cet", "cette", "ces"}
 _POSSESSIVES = {
     "mon",
@@ -432,7 +434,7 @@ class _Keys:
     def of(self, text: str) -> list[str]:
         known = self._known
         found = []
-        for word in _WORD.findall(text):
+        for word in _WORD_OR_STOP.findall(text):
             key = known.get(word)
             if key is None:
                 key = self._learn(word)
@@ -447,7 +449,7 @@ class _Keys:
         return [key for big, word in upper if (key := big if len(big) > 3 and big in self._acronyms else _key(word))]
 
     def _learn(self, word: str) -> str:
-        if word in self._acronyms:
+        if word in self._acronyms or not word[0].isalnum():
             key = word
         elif len(word) > 3 and word.istitle() and word.upper() in self._acronyms:
             key = word.upper()  # Urssaf, Ehpad: an acronym said as a word is often written as one
