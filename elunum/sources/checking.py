@@ -132,7 +132,7 @@ class Stats:
     hosts: int
     https: int
     by_kind: dict[str, int]
-    by_region: dict[str, int]  # by name of the région; "" for those of no région in particular
+    by_region: dict[str, int]  # by name of the région; "sans région" for national bodies
     joined: int  # to a commune, an EPCI, a département or a région
     coverage: dict[str, Coverage]  # by kind of territory
 
@@ -145,7 +145,7 @@ def stats(path: Path) -> Stats:
     own: set[tuple[str, str]] = {(t.kind, t.code) for t in territories if t is not None}
     own |= {other for territory in own for other in _ALSO.get(territory, ())}
     regions = Counter(source.region for source in sources)
-    names = {code: territory.name if (territory := known.region(code)) else "" for code in regions}
+    names = {code: territory.name if (territory := known.region(code)) else "sans région" for code in regions}
     return Stats(
         sources=len(sources),
         hosts=len({host_of(source.url).removeprefix("www.") for source in sources}),

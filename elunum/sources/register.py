@@ -171,6 +171,14 @@ def write(sources: Iterable[Source]) -> bytes:
     return out.getvalue().encode("utf-8")
 
 
+def kind_named(name: str) -> Kind | None:
+    """The kind of this name; None for "". Raises SourceError naming the kinds for any other."""
+    found: Kind | None = next((kind for kind in KINDS if kind == name), None)
+    if name and found is None:
+        raise SourceError(f"kind {_quoted(name)} is unknown; write one of {', '.join(KINDS)}")
+    return found
+
+
 def key_of(url: str) -> str:
     """What makes a source unique: host without `www.`, then the path without its last slash when there is one.
 
