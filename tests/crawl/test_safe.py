@@ -3,10 +3,12 @@
 import asyncio
 import gzip
 import ipaddress
+import os
 import resource
 import socket
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ from elunum.model import Page, Source
 from elunum.settings import CrawlSettings, Settings
 from tests.crawl.conftest import Nights
 from tests.web import hostile
-from tests.web.server import Answer, Asked, Reply, page, sites
+from tests.web.server import Answer, Asked, Reply, Web, page, sites
 
 Begin = Callable[[Answer], Nights]
 
@@ -156,6 +158,30 @@ def test_a_hostile_page_costs_its_own_visit_and_no_more(nights: Begin, name: str
     assert report.finished
     assert {"http://a.fr/", "http://a.fr/apres"} <= {r.url for r in night.records() if isinstance(r, Page)}
     assert report.new + report.unchanged + report.failed + report.refused + report.missing >= 3
+
+
+def test_three_hundred_hostile_hosts_are_got_over_within_500_mb(tmp_path: Path) -> None:
+    kinds = list(hostile.KINDS.values())
+
+    def answer(asked: Asked) -> Reply | None:
+        if asked.target in ("/robots.txt", "/sitemap.xml"):
+            return None
+        return kinds[int(asked.host[1:4]) % len(kinds)](asked)
+
+    with Web(answer) as web:
+        if not (pid := os.fork()):
+            code = 1
+            try:
+                crawl_settings = CrawlSettings(connect_to=web.address, delay_s=0, timeout_s=2, pages_per_host=3)
+                sources = [Source(f"http://h{n:03}.fr/", f"h{n}", "autre") for n in range(300)]
+                report = crawl(Settings(data=tmp_path, crawl=crawl_settings), sources)
+                code = 0 if report.finished and report.hosts_left == 0 else 2
+            finally:
+                os._exit(code)
+        _, status, usage = os.wait4(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert usage.ru_maxrss < 500_000
+    assert len({asked.host for asked in web.seen}) == 300
 
 
 def test_a_small_answer_that_unpacks_without_end_is_dropped(nights: Begin) -> None:
