@@ -790,6 +790,7 @@ class Frontier:
     def _close(self, host: Host) -> None:
         """Out of the window: give the lease back and say when something of it is due."""
         self._open.pop(host.id, None)
+        self.counts["hosts visited"] += bool(host.slot)
         if host.slot and (outside := self._slots[host.slot].outside):
             heapq.heappush(self._heap, (0.0, outside.popleft()))
         with self.together():

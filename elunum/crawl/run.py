@@ -57,6 +57,7 @@ class CrawlReport:
     stopped_by: str = ""
     started_at: datetime | None = None  # UTC
     seen_at: datetime | None = None  # UTC, last sign of life
+    expected_end: datetime | None = None  # UTC, at the pace of this run so far; None once it is over
     refusals: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
     errors_by_host: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # the twenty with most
@@ -245,11 +246,19 @@ def _read_status(path: Path) -> CrawlReport:
         finished=ended is not None,
         started_at=datetime.fromtimestamp(started, UTC),
         seen_at=datetime.fromtimestamp(seen, UTC),
+        expected_end=_expected_end(started, seen, left, counts.get("hosts visited", 0)) if ended is None else None,
         refusals=_with_prefix(counts, "because "),
         errors=_with_prefix(counts, "error "),
         errors_by_host=by_host,
         slowest_hosts=slowest,
     )
+
+
+def _expected_end(started: float, seen: float, left: int, visited: int) -> datetime | None:
+    """When the hosts left will have been visited, if they take as long as the others did."""
+    if not visited:
+        return None
+    return datetime.fromtimestamp(seen + min(left * (seen - started) / visited, 30 * 86_400), UTC)
 
 
 def _with_prefix(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
@@ -287,6 +296,7 @@ def _merged(reports: list[CrawlReport]) -> CrawlReport:
         finished=all(r.finished for r in reports),
         started_at=min((r.started_at for r in reports if r.started_at), default=None),
         seen_at=max((r.seen_at for r in reports if r.seen_at), default=None),
+        expected_end=max((r.expected_end for r in reports if r.expected_end), default=None),
         refusals=dict(sorted(refusals.items())),
         errors=dict(sorted(errors.items())),
         errors_by_host={host: by_host[host] for host in worst},

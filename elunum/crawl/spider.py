@@ -412,10 +412,12 @@ class FrontierScheduler(BaseScheduler):
             done = frontier.counts["requests"]
             rate = (done - self._progress_requests) / (now - self._progress)
             self._progress, self._progress_requests = now, done
-            log.info(
-                "progress",
-                extra={"requests": done, "per_s": round(rate, 1), "hosts_left": frontier.hosts_left()},
-            )
+            left, visited = frontier.hosts_left(), frontier.counts["hosts visited"]
+            figures = {"requests": done, "per_s": round(rate, 1), "hosts_left": left}
+            if visited:
+                pace_s = (self._spider.clock() - frontier.started) / visited
+                figures["minutes_left"] = round(left * pace_s / 60)
+            log.info("progress", extra=figures)
 
 
 def _short(value: str | None) -> str | None:

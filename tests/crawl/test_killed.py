@@ -150,6 +150,8 @@ def test_status_is_read_while_a_crawl_goes_on_and_before_any(nights: Begin, tmp_
     report = status(night.settings())
     assert not report.finished
     assert report.requests > 0
+    assert report.seen_at is not None
+    assert report.expected_end is None or report.expected_end >= report.seen_at
     assert report.hosts == len(HOSTS)
 
 
