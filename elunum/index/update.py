@@ -30,7 +30,7 @@ import msgspec
 
 from elunum import archive, geo
 from elunum.index import extract as extraction
-from elunum.index import places
+from elunum.index import personal, places
 from elunum.index.documents import Documents, Versions
 from elunum.index.duplicates import Duplicates, Sketch, sketch
 from elunum.index.extract import extract, fingerprint
@@ -43,6 +43,9 @@ from elunum.sources import SourceList
 from elunum.urls import document_id, host_of
 
 log = logging.getLogger("elunum.index")
+
+EXTRACTOR = f"{extraction.VERSION} {personal.version()}"
+"""What makes a page into a document, or refuses to: when it changes, every page of the archive is read again."""
 
 BATCH = 200
 """Records between two commits: what a kill can make us do again."""
@@ -144,7 +147,10 @@ _Answer = Document | _Finished | Skipped
 
 def _work(job: _Job) -> _Answer:
     if isinstance(job, _Extract):
-        return extract(job.page, job.settings)
+        found = extract(job.page, job.settings)
+        if isinstance(found, Document) and (rule := personal.rule_of(found)):
+            return Skipped(f"personal data: {rule}")
+        return found
     document = job.document
     if job.repeated is not None and document.type == "html":
         document = _without(document, job.repeated)
@@ -219,7 +225,7 @@ class _Run:
         self.skipped: Counter[str] = Counter()
         tagger = tagger_of(settings)
         self.corrections = tuple(tagger.corrections)
-        self.versions = Versions(extraction.VERSION, places.VERSION, tagger.version, tagger.referentiel.version)
+        self.versions = Versions(EXTRACTOR, places.VERSION, tagger.version, tagger.referentiel.version)
 
     def report(self, complete: bool) -> UpdateReport:
         return UpdateReport(
@@ -246,9 +252,9 @@ class _Run:
             self.documents.note("full", "1")
 
     def read(self) -> bool:
-        if self.documents.noted("extractor", extraction.VERSION) != extraction.VERSION:
+        if self.documents.noted("extractor", EXTRACTOR) != EXTRACTOR:
             self.start_over()
-            self.documents.note("extractor", extraction.VERSION)
+            self.documents.note("extractor", EXTRACTOR)
         records = archive.read(self.settings.archive_dir, after=self.documents.positions)
         while batch := list(islice(records, BATCH)):
             self._read(batch)
@@ -322,7 +328,7 @@ class _Run:
             "host = excluded.host, stamp = excluded.stamp, seen = max(seen, excluded.seen), "
             "extractor = excluded.extractor, skipped = '', "
             "body = excluded.body, lines = excluded.lines, due = 1",
-            (id, host, job.stamp, seen, extraction.VERSION, body, lines),
+            (id, host, job.stamp, seen, EXTRACTOR, body, lines),
         )
         self._link(id, old, answer)
         self._touch(host)
@@ -336,7 +342,7 @@ class _Run:
         else:
             self.db.execute(
                 "insert or replace into pages values (?, ?, ?, '', ?, ?, null, null, 0)",
-                (id, host, stamp, extraction.VERSION, reason),
+                (id, host, stamp, EXTRACTOR, reason),
             )
         self._touch(host)
 
