@@ -275,6 +275,11 @@ def _documented(*parameters: tuple[str, dict[str, Any], str]) -> dict[str, Any]:
     }
 
 
+def _in_path(name: str, help_: str) -> dict[str, Any]:
+    # Declared here rather than as an argument: FastAPI would document its own validation error, which never happens.
+    return {"parameters": [{"name": name, "in": "path", "required": True, "schema": _WORD, "description": help_}]}
+
+
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "Un paramètre inconnu ou mal formé ; l’erreur le nomme"},
     503: {"model": ErrorAnswer, "description": "Le service démarre ou change d’index"},
@@ -304,11 +309,11 @@ async def suggest(request: Request) -> Response:
     return replies.json(request, {"suggestions": [_fields(suggestion) for suggestion in found]})
 
 
-@_get("/similar/{id}", SimilarAnswer, {}, _ERRORS | _NOT_FOUND)
-async def similar(request: Request, id: str) -> Response:
+@_get("/similar/{id}", SimilarAnswer, _in_path("id", "Identifiant d’un résultat"), _ERRORS | _NOT_FOUND)
+async def similar(request: Request) -> Response:
     """Les initiatives comparables à un résultat."""
     only(await pairs_of(request))
-    (known,) = chosen_of([("id", id)])
+    (known,) = chosen_of([("id", request.path_params["id"])])
     hits = context(request).engine.similar(known)
     if hits is None:
         raise HTTPException(404)
@@ -350,11 +355,11 @@ async def sources(request: Request) -> Response:
     return replies.json(request, {"total": len(found), "page": now, "sources": shown}, replies.SHORT)
 
 
-@_get("/collectivites/{insee}", CollectiviteAnswer, {}, _ERRORS | _NOT_FOUND)
-async def collectivite(request: Request, insee: str) -> Response:
+@_get("/collectivites/{insee}", CollectiviteAnswer, _in_path("insee", "Code INSEE ou SIREN"), _ERRORS | _NOT_FOUND)
+async def collectivite(request: Request) -> Response:
     """Une commune (code INSEE) ou une intercommunalité (SIREN), par enjeu, à côté de ses semblables."""
     only(await pairs_of(request))
-    found = context(request).engine.collectivite(insee)
+    found = context(request).engine.collectivite(request.path_params["insee"])
     if found is None:
         raise HTTPException(404)
     value = {

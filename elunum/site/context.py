@@ -36,6 +36,9 @@ class Context:
         self.geo = geo.load()
         self.referentiel: Referentiel = load_referentiel()
         self._tree: tuple[str, tuple[TreeEnjeu, ...]] = ("", ())
+        # What is read at first use (names of places, lexicon) is read now: no reader waits for it.
+        self.engine.search(Search(q="Elunum"))
+        self.tree()
 
     @cached_property
     def sources(self) -> tuple[tuple[str, Source], ...]:

@@ -19,11 +19,11 @@ from xml.sax.saxutils import escape
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from elunum.model import Hit, Search, Source
 from elunum.site import replies, views
 from elunum.site.context import Asked, Context, asked, chosen_of, context, only, pairs_of
+from elunum.site.metrics import Address
 
 MAX_ROWS = 1_000
 FEED_ROWS = 50
@@ -246,11 +246,11 @@ async def sources_csv(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("/recherche.csv", search_csv, methods=["GET", "POST"]),
-    Route("/recherche.ods", search_ods, methods=["GET", "POST"]),
-    Route("/recherche.geojson", search_geojson, methods=["GET", "POST"]),
-    Route("/recherche.atom", search_atom, methods=["GET"]),
-    Route("/selection.csv", selection_csv, methods=["GET", "POST"]),
-    Route("/selection.ods", selection_ods, methods=["GET", "POST"]),
-    Route("/sources.csv", sources_csv, methods=["GET"]),
+    Address("/recherche.csv", search_csv, methods=["GET", "POST"]),
+    Address("/recherche.ods", search_ods, methods=["GET", "POST"]),
+    Address("/recherche.geojson", search_geojson, methods=["GET", "POST"]),
+    Address("/recherche.atom", search_atom, methods=["GET"]),
+    Address("/selection.csv", selection_csv, methods=["GET", "POST"]),
+    Address("/selection.ods", selection_ods, methods=["GET", "POST"]),
+    Address("/sources.csv", sources_csv, methods=["GET"]),
 ]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from urllib.parse import urlencode
 
-from elunum.geo import Geo
-from elunum.model import FacetValue, Point, Territory, TreeEnjeu
+from elunum import maps
+from elunum.model import FacetValue, Point, TreeEnjeu
 from elunum.site.context import Asked
 from elunum.site.replies import nombre, pluriel
 
@@ -138,28 +138,47 @@ def _draw(nodes: Sequence[_Node], most: float) -> str:
 # --- the map ----------------------------------------------------------------------------------------------------------
 
 
-def france(
-    geo: Geo, asked: Asked, regions: Sequence[FacetValue], departements: Sequence[FacetValue], points: Iterable[Point]
-) -> str:
-    """The map of results: départements shaded by their results and leading to them, communes and EPCI as points."""
-    shapes = []
-    for point in points:
-        place = _project(point.territory)
-        if place is None or point.territory.kind not in ("commune", "epci"):
-            continue
-        x, y = place
-        words = escape(f"{point.territory.name} : {pluriel(point.count, 'résultat')}")
-        radius = min(12.0, 2.5 + 1.5 * point.count**0.5)
+def france(asked: Asked, departements: Sequence[FacetValue], points: Iterable[Point]) -> str:
+    """The map of results: départements shaded by their results and leading to them, communes and EPCI as points.
+
+    Départements without a result are drawn as one shape and lead nowhere. In « mode discret » nothing is a link: an
+    SVG holds no button, and the lists beside the map lead to the same results.
+    """
+    counts = {value.value: value.count for value in departements if value.count}
+    names = {value.value: value.label for value in departements}
+    most = max(counts.values(), default=1)
+    drawn = maps.contours()
+    shapes = [f'<path d="{"".join(path for code, path in drawn.departements.items() if code not in counts)}"/>']
+    for code, path in [*drawn.departements.items(), *drawn.ring.items()]:
+        if code in counts:
+            words = escape(f"{names[code]} : {pluriel(counts[code], 'résultat')}")
+            # Four shades, by the share of the greatest: the eye compares areas, not figures.
+            shade = min(4, 1 + int(4 * (counts[code] / most) ** 0.5 - 0.001))
+            again = code in drawn.ring and path == drawn.ring[code]
+            shapes.append(
+                _linked(asked, asked.to(departement=code), words, f'<path class="n{shade}" d="{path}"/>', again)
+            )
+    shapes.append(f'<path d="{"".join(path for code, path in drawn.ring.items() if code not in counts)}"/>')
+    for inset in maps.INSETS:
         shapes.append(
-            f'<a href="/collectivites/{point.territory.code}" aria-label="{words}"><title>{words}</title>'
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/></a>'
+            f'<rect x="{inset.x}" y="{inset.y}" width="{inset.width}" height="{inset.height}" rx="4" class="cadre"/>'
         )
-    drawn = "".join(shapes)
-    return f'<svg class="carte-fr" viewBox="0 0 500 480" role="group" aria-label="Carte des résultats">{drawn}</svg>'
+    for point in sorted(points, key=lambda p: -p.count):
+        place = maps.place(point.territory) if point.territory.kind in ("commune", "epci") else None
+        if place is not None:
+            words = escape(f"{point.territory.name} : {pluriel(point.count, 'résultat')}")
+            radius = 3 + 9 * (point.count / max(most, point.count)) ** 0.5
+            circle = f'<circle cx="{place[0]}" cy="{place[1]}" r="{radius:.1f}"/>'
+            link = asked.to(**{point.territory.kind: point.territory.code})
+            shapes.append(_linked(asked, link, words, circle))
+    size = f"0 0 {maps.WIDTH} {maps.HEIGHT}"
+    picture = "".join(shapes)
+    return f'<svg class="carte-fr" viewBox="{size}" role="group" aria-label="Carte des résultats">{picture}</svg>'
 
 
-def _project(territory: Territory) -> tuple[float, float] | None:
-    if territory.latitude is None or territory.longitude is None:
-        return None
-    x, y = (territory.longitude + 5.2) * 33.5, (51.2 - territory.latitude) * 48
-    return (x, y) if 0 <= x <= 500 and 0 <= y <= 480 else None
+def _linked(asked: Asked, query: str, words: str, shape: str, again: bool = False) -> str:
+    """A shape that leads to results and says which. `again`: drawn twice, a place is one stop for the keyboard."""
+    if asked.discreet:
+        return f"<g><title>{words}</title>{shape}</g>"
+    hidden = ' tabindex="-1" aria-hidden="true"' if again else f' aria-label="{words}"'
+    return f'<a href="/recherche?{escape(query)}" rel="nofollow"{hidden}><title>{words}</title>{shape}</a>'

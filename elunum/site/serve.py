@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,9 +36,11 @@ def serve(settings: Settings) -> None:
     guard.harden()
     open_engine(settings)
     listening = _listen(settings.site.host, settings.site.port)
+    alone = settings.site.workers == 1
+    make = partial(application, settings, os.getpid())
     config = uvicorn.Config(
-        partial(application, settings, os.getpid()),
-        factory=True,
+        make() if alone else make,  # ready before we say so; workers make their own
+        factory=not alone,
         workers=settings.site.workers,
         access_log=False,
         log_config=None,
@@ -51,7 +54,7 @@ def serve(settings: Settings) -> None:
     )
     log.info("serving", extra={"port": listening.getsockname()[1], "workers": settings.site.workers})
     with listening:
-        if settings.site.workers == 1:
+        if alone:
             uvicorn.Server(config).run(sockets=[listening])
             return
         counts = tempfile.mkdtemp(prefix="elunum-counts-")
@@ -70,6 +73,8 @@ def application(settings: Settings, parent: int) -> FastAPI:
     if os.getpid() != parent:
         logs.configure()
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, prctl(2): a killed supervisor leaves no orphan
+        if os.getppid() != parent:  # it died before it could be watched
+            sys.exit(1)
     return create_app(settings)
 
 

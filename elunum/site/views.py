@@ -17,7 +17,6 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from elunum.errors import QueryError
 from elunum.model import DocumentId, FacetValue, Hit, Kind, Results, Search, Territory
@@ -110,7 +109,7 @@ async def search(request: Request) -> Response:
         replies.NO_STORE,
         asked=what,
         results=results,
-        heading=f"« {what.search.q} »" if what.search.q else "Toutes les pages",
+        heading=f"«\u00a0{what.search.q}\u00a0»" if what.search.q else "Toutes les pages",
         chips=list(active_filters(here, what)),
         groups=groups_of(what, results),
         years=pictures.years(what, results.facets.get("year", ())) if not what.discreet else "",
@@ -294,7 +293,7 @@ async def map_(request: Request) -> Response:
         asked=what,
         results=results,
         chips=list(active_filters(here, what)),
-        picture=pictures.france(here.geo, what, regions, departements, points),
+        picture=pictures.france(what, departements, points),
         regions=[_row(what, "region", value) for value in regions],
         departements=[_row(what, "departement", value) for value in departements],
         points=sorted(points, key=lambda point: -point.count)[:50],
@@ -325,10 +324,12 @@ async def home(request: Request) -> Response:
 def _tiles(here: Context) -> list[Tile]:
     counts = {branch.slug: branch.count for branch in here.tree()}
     colours = domains(here)
-    return [
-        Tile(e.nom, replies.pluriel(counts.get(e.slug, 0), "page"), colours[e.slug], f"/recherche?enjeu={e.slug}")
-        for e in here.referentiel.enjeux.values()
-    ]
+    tiles = []
+    for enjeu in here.referentiel.enjeux.values():
+        count = counts.get(enjeu.slug, 0)
+        href = f"/recherche?enjeu={enjeu.slug}" if count else ""
+        tiles.append(Tile(enjeu.nom, replies.pluriel(count, "page"), colours[enjeu.slug], href))
+    return tiles
 
 
 async def communes(request: Request) -> Response:
@@ -514,8 +515,8 @@ async def static(request: Request) -> Response:
     return reply
 
 
-def _route(path: str, answer: Any, methods: Sequence[str] = ("GET",)) -> Route:
-    return Route(path, answer, methods=list(methods))
+def _route(path: str, answer: Any, methods: Sequence[str] = ("GET",)) -> metrics.Address:
+    return metrics.Address(path, answer, methods=list(methods))
 
 
 FORM = ("GET", "POST")
