@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from elunum.index import extract
 from elunum.index import update as updating
 from elunum.index.documents import Documents
 from elunum.index.update import update
@@ -254,7 +253,7 @@ def test_a_change_of_tagger_redoes_tags_and_nothing_else(tmp_path: Path) -> None
 def test_a_change_of_extractor_reads_the_whole_archive_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = archived(tmp_path, [page("https://a.fr/x", html("Un")), page("https://a.fr/y", html("Deux", PROSE[9:]))])
     update(settings, SOURCES)
-    monkeypatch.setattr(extract, "VERSION", "another")
+    monkeypatch.setattr(updating, "EXTRACTOR", "another")
     report = update(settings, SOURCES)
     assert (report.extracted, report.documents) == (2, 2)
     with Documents(settings.documents_path) as documents:
