@@ -10,7 +10,7 @@ from pathlib import Path
 from elunum import geo
 from elunum.model import Source
 from elunum.sources.addresses import mended, platform_segments, unfit
-from elunum.sources.register import Line, Problem, key_of, lines, read, sort_key
+from elunum.sources.register import Line, Problem, key_of, lines, local_path, read, sort_key
 from elunum.urls import host_of
 
 _ALSO = {
@@ -33,7 +33,7 @@ _REMEDIES = {
 
 
 def check(path: Path) -> list[Problem]:
-    """Every problem of a list, in the order of lines; empty when there is none.
+    """Every problem of a list, in the order of lines, then those of its `.local.csv`, in any order of hosts.
 
     Raises SourceError when the file cannot be read at all.
     """
@@ -55,6 +55,11 @@ def check(path: Path) -> list[Problem]:
             unsorted = True  # said once: one line out of place makes many
             found.append(Problem(line.number, "not in the order of hosts", "move it up; `www.` does not count"))
         last = place
+    local = local_path(path)
+    if local.exists():
+        for line in lines(local):
+            of_line = [line] if isinstance(line, Problem) else [Problem(line.number, *each) for each in _problems(line)]
+            found += (Problem(p.line, f"in {local.name}: {p.problem}", p.remedy) for p in of_line)
     return found
 
 

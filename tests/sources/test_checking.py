@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from elunum.errors import SourceError
 from elunum.model import Source
 from elunum.settings import CHECKOUT
 from elunum.sources import SourceList, check, read, stats, write
@@ -60,6 +63,30 @@ def test_a_right_list_has_no_problem(tmp_path: Path) -> None:
 def test_line_numbers_count_the_lines_of_a_long_name(tmp_path: Path) -> None:
     found = problems(tmp_path, 'https://a.fr/,"A\nB",autre,,,,\nhtp://b.fr/,B,autre,,,,\n')
     assert [n for n, _, _ in found] == [2, 4]
+
+
+def test_corrections_by_hand_are_checked_too(tmp_path: Path) -> None:
+    (tmp_path / "sources.local.csv").write_text(
+        HEADER + "https://z.fr/,Z,autre,,,,\nhttps://vpn.a.fr/,A,autre,,,,\n-https://b.fr/,,,,,,\n"
+    )
+    assert problems(tmp_path, "") == [
+        (3, "in sources.local.csv: infrastructure host", "remove the line: no reader visits it")
+    ]
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_after_the_header_are_checked_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("lists") / "sources.csv"
+    path.write_bytes(HEADER.encode() + content)
+    try:
+        found = check(path)
+        sources = read(path)
+    except SourceError:
+        return
+    assert all(problem.line >= 2 for problem in found)
+    assert write(sources).decode("utf-8").startswith(HEADER)
 
 
 # --- the list we publish -----------------------------------------------------------------------------------------

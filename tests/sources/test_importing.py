@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from elunum.errors import SourceError
 from elunum.model import Source
@@ -268,3 +270,20 @@ def test_a_list_without_header_is_plain_addresses(tmp_path: Path) -> None:
         "https://a-modele.fr,https://b-modele.fr",
         "c-modele.fr",
     ]
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.text(alphabet=st.sampled_from('url,;"\n{}[]:a.fr http'), max_size=80).map(str.encode),
+    )
+)
+def test_any_bytes_are_imported_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("lists")
+    into = folder / "sources.csv"
+    try:
+        report = import_files([kept(folder, "list", content)], into)
+    except SourceError:
+        assert not into.exists()
+    else:
+        assert len(read(into)) == report.sources == report.new
