@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -26,7 +27,7 @@ from elunum.model import (
 )
 from elunum.text import analyse, nfc, stems
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000
@@ -53,8 +54,10 @@ def schema() -> Schema:
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="position")
     builder.add_text_field("body_words", tokenizer_name=SPACED, index_option="freq")
     builder.add_text_field("address", tokenizer_name=SPACED, index_option="freq")
-    # Every filter and facet value, as "name:value": one column to count serves all facets.
+    # Every facet value, as "name:value": counting one column serves all facets. Communes and EPCI are not counted, and
+    # stay out of it: thousands of values would cost more than the rest of an answer.
     builder.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_text_field("place", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("site", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("source", tokenizer_name="raw", index_option="basic", fast=True)  # key, tab, name
     builder.add_text_field("territory", tokenizer_name="raw", index_option="basic", fast=True)
@@ -107,6 +110,7 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
     """The fields of a document, as the engine takes them."""
     shown = shown_of(document, geo, referentiel)
     territory = geo.territory(*shown.territory.split(":")) if shown.territory else None
+    places = places_of(document, territory, geo)
     body_words, body = _split(analyse(document.text)[:MAX_INDEXED_WORDS])
     title_words, title = _split(analyse(document.title))
     fields: dict[str, Any] = {
@@ -118,7 +122,8 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
         "body": " ".join(body),
         "body_words": " ".join(body_words),
         "address": " ".join(stems(address_words(document.url))),
-        "facet": facets_of(document, shown, territory, geo),
+        "facet": facets_of(document, shown, places),
+        "place": places,
         "site": sites_of(document),
         "source": f"{shown.source_key}\t{shown.source.name}",
         "group": group_of(shown.territory or shown.source_key),
@@ -174,21 +179,13 @@ def territory_of(document: Document, geo: Geo) -> Territory | None:
     return found[0] if len(found) == 1 else None
 
 
-def facets_of(document: Document, shown: Shown, territory: Territory | None, geo: Geo) -> list[str]:
-    """Every filter value of a document, as "name:value".
+def places_of(document: Document, territory: Territory | None, geo: Geo) -> list[str]:
+    """The territories that hold a document, as "commune:68278"; and "home:commune:68278" for a home page.
 
     A territory holds the documents it publishes and those whose text is about it, whoever publishes them; so do the
     EPCI, département and région that contain it. See docs/decisions/what-a-territory-finds.md.
     """
-    found = {f"kind:{shown.source.kind}", f"type:{document.type}"}
-    if document.lang:
-        found.add(f"lang:{document.lang}")
-    if document.date:
-        found.add(f"year:{document.date.year:04}")
-    for tag in document.enjeux:
-        found.add(f"enjeu:{tag.slug}")
-        if tag.service:
-            found.add(f"service:{tag.service}")
+    found = set()
     about = [geo.territory(*place.split(":")) for place in document.places if ":" in place]
     for place in (territory, *about):
         if place is not None:
@@ -200,6 +197,21 @@ def facets_of(document: Document, shown: Shown, territory: Territory | None, geo
         found.update(f"region:{code}" for code in (document.source.region,) if code)
     if territory is not None and is_home(document):
         found.add(f"home:{territory.kind}:{territory.code}")
+    return sorted(found)
+
+
+def facets_of(document: Document, shown: Shown, places: Sequence[str]) -> list[str]:
+    """Every value of a document that a facet counts, as "name:value"."""
+    found = {f"kind:{shown.source.kind}", f"type:{document.type}"}
+    found.update(place for place in places if place.startswith(("departement:", "region:")))
+    if document.lang:
+        found.add(f"lang:{document.lang}")
+    if document.date:
+        found.add(f"year:{document.date.year:04}")
+    for tag in document.enjeux:
+        found.add(f"enjeu:{tag.slug}")
+        if tag.service:
+            found.add(f"service:{tag.service}")
     # "At least that many arobases": each level holds the higher ones.
     found.update(f"label:{level}" for level in range(1, shown.source.arobases + 1))
     if shown.source.population is not None:

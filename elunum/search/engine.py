@@ -153,7 +153,7 @@ class _Answer:
 
     query: Query
     asked: Search  # with the operators found in the words
-    main: EngineQuery  # the words alone
+    main: EngineQuery  # the words alone, for counting
     filters: dict[str, EngineQuery]
     gains: list[compiled.Labelled]  # what only adds to scores
     whole: EngineQuery  # words, filters and what adds to scores
@@ -430,7 +430,8 @@ class Engine:
             relaxed = relaxed or (level == words > 1 and total == 0)
             if total >= (1 if asked.sort == "date" else ENOUGH):
                 break
-        return _Answer(query, asked, main, filters, gains, whole, total, tuple(found), others, named, peers, relaxed)
+        counted = compiled.words_query(served.schema, query, others, named, level, compiled.COUNTING)
+        return _Answer(query, asked, counted, filters, gains, whole, total, tuple(found), others, named, peers, relaxed)
 
     def _page(
         self, served: _Served, whole: EngineQuery, asked: Search, query: Query, limit: int, offset: int

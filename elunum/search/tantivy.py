@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tantivy import FieldType, Occur, Schema
@@ -39,6 +39,10 @@ class Ranking:
 
 DEFAULT = Ranking()
 
+COUNTING = replace(DEFAULT, lead=0, exact_title=0, exact_body=0, pair=0, pair_title=0)
+"""For counting: what never changes which documents match is left out. The beginning is part of the text, a form that
+matches has its stem match."""
+
 Labelled = tuple[str, Engine]
 """A part of a score, with what `elunum search --explain` calls it."""
 
@@ -67,7 +71,7 @@ def words_query(
                 if other.start <= place < other.end
             ]
             said += [
-                Engine.const_score_query(_facet(schema, territory), ranking.local / (found.end - found.start))
+                Engine.const_score_query(_place(schema, territory), ranking.local / (found.end - found.start))
                 for found in named
                 if found.start <= place < found.end
                 for territory in found.territories
@@ -93,21 +97,21 @@ def near(
     around: the containing territories, smallest first. home: the query asks for a territory's own site.
     """
     own = [t for place in named for t in place.territories]
-    found = [(f"place: {t.name}", _gain(_facet(schema, t), ranking.local)) for t in own]
+    found = [(f"place: {t.name}", _gain(_place(schema, t), ranking.local)) for t in own]
     found += [
-        (f"place: {t.name}", _gain(_facet(schema, t), ranking.local / 2 ** (rank + 1))) for rank, t in enumerate(around)
+        (f"place: {t.name}", _gain(_place(schema, t), ranking.local / 2 ** (rank + 1))) for rank, t in enumerate(around)
     ]
     if home:
         found += [
-            (f"home page: {t.name}", _gain(_facet(schema, t, "home:"), ranking.home / (rank + 1)))
+            (f"home page: {t.name}", _gain(_place(schema, t, "home:"), ranking.home / (rank + 1)))
             for place in named
             for rank, t in enumerate(place.territories)
         ]
     return found
 
 
-def _facet(schema: Schema, territory: Territory, prefix: str = "") -> Engine:
-    return Engine.term_query(schema, "facet", f"{prefix}{territory.kind}:{territory.code}", "basic")
+def _place(schema: Schema, territory: Territory, prefix: str = "") -> Engine:
+    return Engine.term_query(schema, "place", f"{prefix}{territory.kind}:{territory.code}", "basic")
 
 
 def _gain(query: Engine, gain: float) -> Engine:
@@ -200,9 +204,12 @@ def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) ->
     if search.enjeu:
         every = [(Occur.Must, facet("enjeu", [slug])) for slug in search.enjeu]
         found["enjeu"] = every[0][1] if len(every) == 1 else Engine.boolean_query(every)
-    for name in ("service", "commune", "epci", "departement", "region", "lang"):
+    for name in ("service", "lang"):
         if value := getattr(search, name):
             found[name] = facet(name, [value])
+    for name in ("commune", "epci", "departement", "region"):
+        if value := getattr(search, name):
+            found[name] = Engine.term_query(schema, "place", f"{name}:{value}", "basic")
     if search.label is not None:
         found["label"] = facet("label", [str(search.label)])
     if search.kind:
