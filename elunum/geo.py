@@ -178,11 +178,8 @@ class Geo:
         du", "Communauté de communes du") is forgiven when nobody bears exactly that name.
         """
         key = name_key(name)
-        for found in (self._names.get(key, ()), self._bare_names.get(_bare(key), ())):
-            territories = self._existing(found, kind)
-            if territories:
-                return territories
-        return ()
+        exact = self._existing(self._names.get(key, ()), kind)
+        return exact or self._existing(self._bare_names.get(_bare(key), ()), kind)
 
     def starting_with(self, prefix: str, limit: int = 8) -> tuple[Territory, ...]:
         """Territories whose name (or name without its article) starts with `prefix`, most populated first."""
