@@ -181,6 +181,7 @@ class Fetcher:
     async def close(self) -> None:
         """Close every connection."""
         await self._session.close()
+        await self.addresses.close()
 
     async def _one(self, url: str, headers: Mapping[str, str], cut_at: int | None, began: float) -> Answer:
         asked, sent = url, dict(headers)

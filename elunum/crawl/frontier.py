@@ -22,7 +22,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -53,6 +53,7 @@ SHARING = 8
 MAX_SAME_SHAPE = 1_000
 """Addresses of one shape that links may add to a host: what has more is a machine counting."""
 
+IDLE_VOTES = 3
 BUDGET_GROWTH = 20
 """The page budget of a host stops at so many times the setting."""
 
@@ -109,6 +110,10 @@ create table if not exists runs (
     ended real,
     counts text not null default '{{}}'
 );
+create table if not exists idle (
+    host integer not null, name text not null, votes integer not null,  -- parameters that did not change a page
+    primary key (host, name)
+) without rowid;
 create table if not exists errors (
     run integer not null, host text not null, reason text not null, n integer not null,
     primary key (run, host, reason)
@@ -142,6 +147,7 @@ class Host:
     budget: int = 0  # addresses that may still be added; grows between runs, with what was useful
     docs: set[int] | None = None  # what is known of it, read when links are found
     shapes: Counter[str] = field(default_factory=Counter)
+    idle: frozenset[str] = frozenset()  # parameters that do not change its pages
     failures: int = 0
     queue: deque[Visit] = field(default_factory=deque)
     slot: str = ""
@@ -440,6 +446,8 @@ class Frontier:
                 host.parked += due >= PARKED
                 if rank >= 10:
                     host.shapes[shape(url)] += 1
+            votes = self._db.execute("select name from idle where host = ? and votes >= ?", (host.id, IDLE_VOTES))
+            host.idle = frozenset(name for (name,) in votes)
             allowed = self._settings.pages_per_host
             host.known = len(host.docs)
             host.budget = min(allowed + host.useful, allowed * BUDGET_GROWTH) - host.known + host.parked
@@ -453,6 +461,12 @@ class Frontier:
             return Visit(host, Kind.ROBOTS, False, 0, f"{self._scheme(host)}://{host.name}/robots.txt")
         while host.queue or self._refill(host):
             visit = host.queue.popleft()
+            if host.idle and visit.rank >= 10 and not visit.archived:
+                shorter = _without(visit.url, host.idle)
+                if shorter != visit.url:
+                    self.add(host, [Found(shorter, visit.kind, visit.rank)])
+                    self._end(visit, "refused", "idle parameter", every=self._settings.revisit_max_days)
+                    continue
             if host.rules.allows(visit.url):
                 return visit
             self._end(visit, "refused", "robots", every=7.0)
@@ -597,6 +611,8 @@ class Frontier:
         new, listed, docs = 0, False, self._learn(host)
         with self.together():
             for one in found:
+                if host.idle and one.rank >= 10 and "?" in one.url:
+                    one = replace(one, url=_without(one.url, host.idle))
                 doc = _doc(one.url)
                 name = host_of(one.url)
                 if name != host.name:
@@ -626,6 +642,32 @@ class Frontier:
             if listed:
                 host.queue.clear()  # what a list said may have changed what is due
         return new
+
+    def compare(self, visit: Visit, text_digest: bytes) -> None:
+        """Look among the pages of the same path for one with the same text: what tells their addresses apart is idle.
+
+        A parameter is believed idle after three such pairs; links then lose it before they are known.
+        """
+        path = visit.url.partition("?")[0]
+        same = self._db.execute(
+            "select url from urls where host = ? and text_digest = ? and doc <> ? and archived limit 5",
+            (visit.host.id, text_digest, visit.doc),
+        )
+        for (url,) in same:
+            if url.partition("?")[0] != path:
+                continue
+            names = {part.partition("=")[0] for part in _parameters(url) ^ _parameters(visit.url)}
+            if len(names) == 1:
+                self._db.execute(
+                    "insert into idle values (?, ?, 1) on conflict do update set votes = votes + 1",
+                    (visit.host.id, *names),
+                )
+                (votes,) = self._db.execute(
+                    "select votes from idle where host = ? and name = ?", (visit.host.id, *names)
+                ).fetchone()
+                if votes >= IDLE_VOTES:
+                    visit.host.idle |= names
+                return
 
     # --- the details ---------------------------------------------------------------------------------------------
 
@@ -854,6 +896,17 @@ def _doc(url: str) -> int:
     """The document id as SQLite stores whole numbers."""
     number = int(document_id(url), 16)
     return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _parameters(url: str) -> set[str]:
+    return set(url.partition("?")[2].split("&")) - {""}
+
+
+def _without(url: str, names: frozenset[str]) -> str:
+    """The address without these parameters."""
+    path, _, query = url.partition("?")
+    kept = "&".join(part for part in query.split("&") if part.partition("=")[0] not in names)
+    return f"{path}?{kept}" if kept else path
 
 
 def _is_alive(owner: str) -> bool:

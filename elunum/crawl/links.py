@@ -18,6 +18,7 @@ MAX_LINKS = 2_000
 _MAX_HREF = 2_000
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _FEEDS = frozenset({"application/rss+xml", "application/atom+xml"})
+_REFRESH = re.compile(r"url\s*=\s*['\"]?([^'\"\s>]{1,2000})", re.IGNORECASE)
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_:-]{2,40})""", re.IGNORECASE)
 MAX_TAGS = 20_000
 MAX_DEPTH = 1_000
@@ -120,8 +121,14 @@ def read(body: bytes, charset: str, agent: str) -> Links:
             feeds[href] = None
     hrefs: dict[str, None] = {}
     if not nofollow:
-        for anchor in tree.css("a[href], area[href]"):
-            href = (anchor.attributes.get("href") or "").strip()
+        for refresh in tree.css("meta[http-equiv][content]"):
+            # How many a town's home page is only a door to the real one.
+            if (refresh.attributes.get("http-equiv") or "").strip().lower() == "refresh" and (
+                target := _REFRESH.search(refresh.attributes.get("content") or "")
+            ):
+                hrefs[target.group(1).strip()] = None
+        for anchor in tree.css("a[href], area[href], frame[src], iframe[src]"):
+            href = (anchor.attributes.get("href") or anchor.attributes.get("src") or "").strip()
             rel_words = (anchor.attributes.get("rel") or "").lower().split()
             if not href or href[0] == "#" or len(href) > _MAX_HREF or "nofollow" in rel_words:
                 continue

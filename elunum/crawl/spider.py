@@ -26,6 +26,7 @@ from elunum.crawl.fetch import Answer, Fetcher, FetchFailed
 from elunum.crawl.frontier import Found, Frontier, Host, Kind, Visit
 from elunum.crawl.robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from elunum.crawl.scope import Scope, trap, twin_key
+from elunum.errors import SettingsError
 from elunum.model import Page, Unchanged
 from elunum.settings import Settings
 from elunum.urls import canonical, host_of
@@ -112,8 +113,14 @@ class CrawlSpider(Spider):
         try:
             with self.frontier.together():
                 self._take_in(visit, answer)
-        except Exception as error:
+        except SettingsError as error:
             self._give_up(error)
+        except Exception:
+            # The one door around one page: a fault of ours on it must not cost the night.
+            log.exception("page_failed", extra={"host": visit.host.name})
+            visit.host.docs = None  # what was noted of it in memory was not written
+            with self.frontier.together():
+                self.frontier.failed(visit, "fault of ours", host_failed=False)
 
     def failed(self, failure: Failure) -> None:
         """No answer, or none that may be used."""
@@ -207,6 +214,8 @@ class CrawlSpider(Spider):
             self.frontier.refused(visit, "noindex" if orders.noindex else "reserved", answer.seconds)
             return
         changed = not visit.archived or (body_digest != visit.body_digest and text_digest != visit.text_digest)
+        if "?" in visit.url and not visit.archived:
+            self.frontier.compare(visit, text_digest)
         if changed:
             self.archive.write(Page(visit.url, answer.status, answer.headers, answer.body, self._now()))
         else:

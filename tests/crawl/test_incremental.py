@@ -7,11 +7,13 @@ from itertools import pairwise
 
 import pytest
 
+from elunum.crawl import links
 from elunum.model import Gone, Page, Unchanged
 from tests.crawl.conftest import Nights
 from tests.web.server import Answer, Asked, Reply, Site, conditional, page, sites
 
 Begin = Callable[[Answer], Nights]
+HTML = {"Content-Type": "text/html"}
 XML = {"Content-Type": "application/xml"}
 
 
@@ -334,6 +336,50 @@ def test_a_host_stops_at_its_budget_which_grows_with_what_was_useful(nights: Beg
     night.clock.days(1)
     night("a.fr", pages_per_host=30)
     assert 50 <= len(set(night.web.asked_of("a.fr"))) <= 60
+
+
+def test_a_parameter_that_does_not_change_the_page_is_learnt_and_dropped(nights: Begin) -> None:
+    def answer(asked: Asked) -> Reply | None:
+        path, _, query = asked.target.partition("?")
+        if path == "/robots.txt" or path == "/sitemap.xml":
+            return None
+        number = int(path.strip("/") or 0)
+        # The origin of the visit is in each address, and the real parameter changes the page.
+        links = [f"/{n}?depuis={number}&vue={n % 2}" for n in range(12)]
+        return page(f"page {path} {[part for part in query.split('&') if part.startswith('vue')]}", *links)
+
+    night = nights(answer)
+    night("a.fr")
+    asked = night.web.asked_of("a.fr")
+    # Twelve pages seen from twelve would be 144 visits.
+    assert {f"/{n}?vue={n % 2}" for n in range(12)} <= {a.replace("depuis=0&", "") for a in asked}
+    assert len(asked) < 60
+
+
+def test_a_home_page_that_is_only_a_door_is_gone_through(nights: Begin) -> None:
+    doors = {
+        "a.fr": {"/": page("porte", head='<meta http-equiv="Refresh" content="0; URL=\'/fr/\'">'), "/fr/": page("oui")},
+        "b.fr": {"/": Reply(body=b"<frameset><frame src=/f.html></frameset>", headers=HTML), "/f.html": page("oui")},
+    }
+    night = nights(sites(doors))
+    night("a.fr", "b.fr")
+    assert night.web.asked_of("a.fr") == ["/", "/fr/"]
+    assert night.web.asked_of("b.fr") == ["/", "/f.html"]
+
+
+def test_a_fault_of_ours_on_one_page_does_not_cost_the_night(nights: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = links.read
+
+    def faulty(body: bytes, charset: str, agent: str) -> links.Links:
+        if b"<h1>mine" in body:
+            raise RecursionError
+        return read(body, charset, agent)
+
+    monkeypatch.setattr(links, "read", faulty)
+    night = nights(sites({"a.fr": {"/": page("accueil", "/b", "/c"), "/b": page("mine"), "/c": page("oui")}}))
+    report = night("a.fr")
+    assert (report.new, report.failed, report.finished) == (2, 1, True)
+    assert report.errors == {"fault of ours": 2}
 
 
 def test_a_calendar_is_not_followed_for_ever(nights: Begin) -> None:
