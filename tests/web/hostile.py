@@ -110,7 +110,7 @@ KINDS: dict[str, Callable[[Asked], Reply | None]] = {
     "attributes": _html(b"<p " + b" ".join(b"a%d=b" % n for n in range(80_000)) + b">x</p>"),
     "cells": _html(b"<table>" + b"<tr><td>1</td></tr>" * 40_000),
     "long address": lambda asked: page("liens", "/" + "a" * 100_000, "/b?" + "c=d&" * 3_000),
-    "many links": lambda asked: page("liens", *(f"/lien{n}" for n in range(10_000))),
+    "many links": lambda asked: page("liens", *(f"/lien{n}" for n in range(3_000))),
     "wrong charset": lambda asked: Reply(body="é".encode() * 99, headers={"Content-Type": "text/html; charset=utf-99"}),
     "utf-16": lambda asked: Reply(body="<a href=/x>é</a>".encode("utf-16"), headers=HTML),
     "nul bytes": _html(b"\x00" * 10_000 + b"<a href=/x>\x00</a>"),
