@@ -5,12 +5,14 @@ Stateless and silent: nothing a reader typed is kept, logged or sent anywhere.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import tantivy
@@ -175,6 +177,7 @@ class Engine:
         self.ranking = ranking
         self.geo = geo.load()
         self.referentiel: Referentiel = load_referentiel()
+        self.geo.named("")  # its tables of names are made now rather than at the first reader's expense
         self._link = settings.index_dir / "current"
         self._served = self._open()
 
@@ -231,13 +234,18 @@ class Engine:
         for enjeu in self.referentiel.enjeux.values():
             if _begins(enjeu.nom, folded):
                 add(Suggestion(enjeu.nom, "enjeu", f"/recherche?enjeu={enjeu.slug}"))
-        for territory in self.geo.starting_with(prefix.strip(), 3):
-            url = f"/collectivites/{territory.code}" if territory.kind == "commune" else ""
+        held = (
+            territory
+            for territory in self.geo.starting_with(prefix.strip(), 40)
+            if served.searcher.doc_freq("place", _key(territory))
+        )
+        for territory in itertools.islice(held, 3):
+            url = f"/collectivites/{territory.code}" if territory.kind in ("commune", "epci") else ""
             add(Suggestion(territory.name, "place", url))
         for service in self.referentiel.services:
             if _begins(service.nom, folded) and len(found) < limit - 2:
                 add(Suggestion(service.nom, "service"))
-        if typed:
+        if typed and len(folded) > 1:
             for shown in self._titles(served, prefix, limit * 2):
                 add(Suggestion(shown.title, "title", shown.url))
         return tuple(found.values())
@@ -706,9 +714,15 @@ def _stems_of(clause: Any) -> Iterable[str]:
             yield from _stems_of(option)
 
 
+@cache
+def _folded_name(name: str) -> str:
+    """A name of the référentiel, folded: remembered, for there are a few hundred. Never given what a reader types."""
+    return fold(name)
+
+
 def _begins(name: str, folded: str) -> bool:
     """Whether the name, or one of its words, begins like what was typed."""
-    name = fold(name)
+    name = _folded_name(name)
     return name.startswith(folded) or f" {folded}" in name
 
 

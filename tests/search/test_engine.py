@@ -395,3 +395,8 @@ def test_results_from_ten_places_do_not_depend_on_their_order_in_the_store(tmp_p
     one = engine_over(tmp_path / "a", pages).search(Search(q="atelier vélo"))
     other = engine_over(tmp_path / "b", reversed(pages)).search(Search(q="atelier vélo"))
     assert {(hit.id, round(hit.score, 4)) for hit in one.hits} == {(hit.id, round(hit.score, 4)) for hit in other.hits}
+
+
+def test_a_place_without_any_page_is_not_suggested(engine: Engine) -> None:
+    assert "place" in {suggestion.kind for suggestion in engine.suggest("Roub")}
+    assert "place" not in {suggestion.kind for suggestion in engine.suggest("Quimper")}
