@@ -596,11 +596,18 @@ class Frontier:
             self._release(visit, max(wait, self._backoff(host) if host_failed else 0.0))
 
     def slow_down(self, visit: Visit, reason: str, wait: float) -> None:
-        """429 or 503: the pause doubles. wait: seconds of Retry-After, 0 when it gave none."""
+        """429 or 503: the pause doubles, four times, then the night. wait: seconds of Retry-After, 0 for none."""
         host = visit.host
         host.pause = min(max(2 * host.pause, 2 * self._settings.delay_s, 1.0), 2 * MAX_WAIT_S)
         with self.together():
             self._count_error(host, reason)
+            self._failed_host(host)
+            if visit.tries + 1 >= MAX_FAILURES:
+                self._end(visit, "failed", every=max(self._settings.revisit_min_days, 1.0))
+            else:
+                self._db.execute(
+                    "update urls set tries = ? where host = ? and doc = ?", (visit.tries + 1, host.id, visit.doc)
+                )
             pause = max(wait, host.pause)
             if pause > MAX_WAIT_S:
                 self._leave(host, pause)

@@ -179,7 +179,7 @@ class CrawlSpider(Spider):
         elif status in (404, 410):
             frontier.missing(visit, status, answer.seconds)
         elif status in (429, 503):
-            frontier.slow_down(visit, f"status {status}", _retry_after(answer))
+            frontier.slow_down(visit, f"status {status}", _retry_after(answer, self.clock()))
         elif status >= 500:
             frontier.failed(visit, f"status {status}", host_failed=True)
         elif status != 200:
@@ -447,9 +447,9 @@ def _looks_kept(body: bytes) -> bool:
     return start[:5] == b"%PDF-" or start[:4] == b"PK\x03\x04" or start[:1] == b"<"
 
 
-def _retry_after(answer: Answer) -> float:
+def _retry_after(answer: Answer, now: float) -> float:
     """Seconds of a Retry-After, in either of its forms (RFC 9110, section 10.2.3)."""
     value = (answer.header("retry-after") or "").strip()
     if value.isdigit():
         return float(min(int(value), 10 * 86_400))
-    return max(sitemaps.when(value) - time.time(), 0.0) if value else 0.0
+    return max(sitemaps.when(value) - now, 0.0) if value else 0.0

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,31 @@ def test_hosts_that_share_an_address_share_its_pauses(tmp_path: Path) -> None:
     other = shared.next()
     assert other is not None
     assert other.host is not visit.host
+
+
+def test_a_host_that_always_asks_to_slow_down_is_left_after_four_doubling_pauses(tmp_path: Path) -> None:
+    ticks = [0.0]
+    scope = Scope([Source(f"http://{host}/", host, "autre") for host in ("a.fr", "b.fr")])
+    settings = CrawlSettings(delay_s=2.0)
+    some = Frontier(tmp_path / "f.sqlite", settings, scope, lambda url, reason: None, ticks=lambda: ticks[0])
+    asked: dict[str, list[float]] = {"a.fr": [], "b.fr": []}
+    while (wait := some.wait_s()) is not None and ticks[0] < 5_000:
+        for host in some.to_open():
+            some.place(host, host.name)
+        visit = some.next()
+        if visit is None:
+            ticks[0] += max(wait, 0.01)
+        elif visit.kind is Kind.ROBOTS:
+            some.robots(visit, 404, b"", 0.1)
+        else:
+            asked[visit.host.name].append(ticks[0])
+            if visit.host.name == "a.fr":
+                some.slow_down(visit, "status 503", 0.0)
+            else:
+                some.missing(visit, 404, 0.1)
+    gaps = [round(after - before) for before, after in pairwise(asked["a.fr"])]
+    assert gaps == [4, 8, 16]
+    assert len(asked["b.fr"]) == 2
 
 
 def test_every_host_of_a_crowded_address_has_its_turn(tmp_path: Path) -> None:
