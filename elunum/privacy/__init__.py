@@ -46,7 +46,7 @@ def check(settings: Settings, proxy: bool = True, nginx_conf: Path = NGINX_CONF)
             service = running.enter_context(elunum(settings, folder, faults, WORKERS))
             programs = [service]
             if proxy and not (refusal := nginx_refusal()):
-                programs.append(running.enter_context(nginx(service, folder, nginx_conf)))
+                programs.append(running.enter_context(nginx(service.port, folder, nginx_conf)))
             elif proxy:
                 findings.reservations.append(f"Le serveur frontal n’a pas été contrôlé : {refusal}.")
             visited_at = time.time()

@@ -140,14 +140,14 @@ def nginx_refusal() -> str:
 
 
 @contextmanager
-def nginx(upstream: Process, folder: Path, conf: Path = NGINX_CONF) -> Iterator[Process]:
-    """nginx with the configuration we ship, byte for byte, in front of a service; plain HTTP on a loopback port."""
+def nginx(upstream: int, folder: Path, conf: Path = NGINX_CONF) -> Iterator[Process]:
+    """nginx with the configuration we ship, byte for byte, in front of a service's port; plain HTTP on a free port."""
     prefix = folder / "nginx"
     (prefix / "tmp").mkdir(parents=True)
     prefix.chmod(0o755)  # its workers run as another user
     port = _free_port()
     shutil.copyfile(conf, prefix / "nginx.conf")
-    server = f"server 127.0.0.1:{upstream.port} max_fails=0;\n"
+    server = f"server 127.0.0.1:{upstream} max_fails=0;\n"
     (prefix / "upstream.conf").write_text(server * 2)
     (prefix / "listen.conf").write_text(f"listen 127.0.0.1:{port};\nserver_name localhost;\n")
     program = shutil.which("nginx") or "/usr/sbin/nginx"
