@@ -99,7 +99,7 @@ NO_CONTEXT = Context(frozenset(), ())
 class Expression:
     """One line of expressions.csv."""
 
-    enjeu: str  # slug; empty for words that announce nothing and only hide a shorter expression
+    enjeu: str  # slug; empty for words of no enjeu: they hide a shorter expression, and weigh for « about nothing »
     service: str  # name; empty when the expression announces the enjeu and none of its services
     text: str
     key: Key
@@ -192,7 +192,7 @@ def _expression(row: dict[str, str], line: int) -> Expression:
         row["service"],
         row["expression"],
         keys(row["expression"]),
-        float(row["weight"] or "1") if row["enjeu"] else 0.0,
+        float(row["weight"] or "1"),
         _context(row["requires"]),
         _context(row["excludes"]),
         line,
@@ -368,10 +368,10 @@ class Tagger:
         seen, words = self._read(document)
         evidence: dict[str, list[tuple[float, Expression]]] = defaultdict(list)
         for expression, where in seen.items():
-            if expression.enjeu:
-                evidence[expression.enjeu].append((_worth(expression, where, words), expression))
+            evidence[expression.enjeu].append((_worth(expression, where, words), expression))
         totals = {slug: sum(worth for worth, _ in found) for slug, found in evidence.items()}
         everything = sum(totals.values())
+        evidence.pop("", None)
         tags = []
         for slug, found in evidence.items():
             found.sort(key=lambda pair: (-pair[0], pair[1].line))
@@ -479,7 +479,7 @@ class _Keys(dict[str, str]):
 
 
 def _fits(expression: Expression, near: list[str], title: frozenset[str]) -> bool:
-    """Whether the context asked for is among the words near the expression or in the title, and no exclusion is near."""
+    """Whether the context asked for is among the words near or in the title, and nothing that excludes is near."""
     if expression.excludes.stands_in(near):
         return False
     requires = expression.requires
