@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, get_args
 from urllib.parse import parse_qsl, urlencode
@@ -67,7 +67,17 @@ def context(request: Request) -> Context:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+_DEFAULTS = {field.name: field.default for field in fields(Search)}
+
+
+def _encoded(name: str, value: Any) -> str:
+    """A parameter as it stands in a query string; empty when it says nothing."""
+    if value is None or value == () or value == _DEFAULTS.get(name):
+        return ""
+    return urlencode([(name, one) for one in (value if isinstance(value, tuple) else (value,))])
+
+
+@dataclass(frozen=True)
 class Asked:
     """A search, the results the reader has kept so far, and whether words must stay out of addresses.
 
@@ -79,11 +89,21 @@ class Asked:
     chosen: tuple[DocumentId, ...] = ()
     discreet: bool = False
 
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        # A page holds a hundred links: what they share is encoded once.
+        found = {name: _encoded(name, getattr(self.search, name)) for name in _DEFAULTS}
+        return found | {"page": "", "id": _encoded("id", self.chosen)}
+
     def to(self, **changes: Any) -> str:
-        """Query string of this search with some fields changed; page 1 again unless `page` is among the changes."""
-        chosen = changes.pop("chosen", self.chosen)
-        search = replace(self.search, **({"page": 1} | changes))
-        return urlencode([*to_params(search), *(("id", id) for id in chosen)])
+        """Query string of this search with some fields changed; page 1 again unless `page` is among the changes.
+
+        `chosen` replaces the kept results.
+        """
+        if "chosen" in changes:
+            changes["id"] = changes.pop("chosen")
+        parts = self._parts | {name: _encoded(name, value) for name, value in changes.items()}
+        return "&".join(filter(None, parts.values()))
 
     def bare(self) -> str:
         """Query string of the same words without any filter."""
