@@ -191,13 +191,15 @@ def main() -> None:
                 f"{got['taking_us']:14.1f} {got['peak_mb']:9.0f}"
             )
         with generated(options.hosts, options.pages) as address:
-            print("\ncrawl                 requests    per s   CPU ms each   peak MB")
+            print("\ncrawl                 requests    per s   CPU ms each   peak MB      (CPU of the start left out)")
+            idle = [measured(lambda: night(address, folder / "var", options.hosts, 0.0, 0)) for _ in range(2)][1]
             first = measured(lambda: night(address, folder / "var", options.hosts, options.seconds, 0))
             urllib.request.urlopen(f"http://{address}/__night").read()
             second = measured(lambda: night(address, folder / "var", options.hosts, options.seconds, 1))
             ceiling = measured(lambda: bare(address, options.hosts, options.pages, options.seconds / 2))
             for label, got in (("first night", first), ("second night", second), ("bare aiohttp", ceiling)):
-                each = got["cpu_s"] * 1000 / max(got["requests"], 1)
+                starting = 0.0 if label == "bare aiohttp" else idle["cpu_s"]
+                each = (got["cpu_s"] - starting) * 1000 / max(got["requests"], 1)
                 print(f"{label:18} {got['requests']:11.0f} {got['per_s']:8.1f} {each:13.2f} {got['peak_mb']:9.0f}")
 
 

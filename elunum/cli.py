@@ -353,9 +353,10 @@ def privacy_check(json: Json = False) -> None:
 def enjeux_check(json: Json = False) -> None:
     """Duplicates in the référentiel, expressions that never match, and ones that match everywhere."""
     from elunum.index.documents import Documents
-    from elunum.index.tags import check
+    from elunum.index.tags import check, tagger_of
 
     settings = load()
+    tagger_of(settings)  # a bad line of enjeux.local.csv is refused here, with its number
     if settings.documents_path.exists():
         with Documents(settings.documents_path) as documents:
             report = check(documents)

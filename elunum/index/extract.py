@@ -1,10 +1,10 @@
 """Page -> Document: title, text, headings, date, description, language, links. Pure; run inside workers.
 
 One parse per page. What stands around the text (menus, banners, share buttons) is pruned from the tree by what it says
-of itself: HTML elements, ARIA roles, classes. What is left is the text when the page says where its text is (`<main>`);
-otherwise trafilatura chooses, and on the pages where it finds next to nothing (home pages, lists, pages made of `div`
-alone) resiliparse does, and then everything visible. What a site repeats on most of its pages is removed later, by
-update.py, which sees the whole site.
+of itself: HTML elements, ARIA roles, classes. What is left is the text when the page says where its text is (`<main>`,
+a lone `<article>`); otherwise runs of short links are menus and the rest is the text. What a site repeats on most of
+its pages is removed later, by update.py, which sees the whole site. docs/decisions/text-of-a-page.md says what was
+measured against trafilatura and resiliparse.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import re
 from collections.abc import Iterable, Iterator
 from email.message import Message
 from hashlib import sha1
+from itertools import groupby
 from urllib.parse import unquote, urlsplit
 
 import lxml.etree
 import lxml.html
 from lxml.html import HtmlElement, HTMLParser
 from resiliparse.extract.html2text import extract_plain_text
-from trafilatura import bare_extraction
 
 from elunum.index.dates import believable, date_of
 from elunum.index.files import FileText, read_office, read_pdf, read_text
@@ -28,18 +28,15 @@ from elunum.model import Document, Link, Page, Skipped
 from elunum.settings import ExtractSettings
 from elunum.urls import canonical, document_id
 
-VERSION = "2"
+VERSION = "3"
 """Changes whenever a page could give another document; every page of the archive is then read again."""
 
 MIN_TEXT_CHARS = 150
-"""Below this, the text found is doubted and the next way of finding it is tried."""
+"""With less than this, a part of the page is not its text."""
 
 MAX_TEXT_CHARS = 500_000
 MAX_TITLE_CHARS = 300
 MAX_LINKS = 300
-MAX_ELEMENTS = 8_000
-"""Pages with more are read by the quick ways alone: trafilatura's cost is not linear."""
-
 MAX_TAG_CHARS = 20_000
 """A longer tag is emptied: libxml2's cost is not linear either, in the attributes of one tag."""
 
@@ -135,7 +132,8 @@ def _html(page: Page, settings: ExtractSettings) -> Document | Skipped:
     lines, region = _main_text(root)
     if not lines:
         # libxml2 stops reading where elements are nested too deep; the other parser does not.
-        lines = _lines(extract_plain_text(text, alt_texts=False, list_bullets=False))
+        plain = str(extract_plain_text(text, alt_texts=False, list_bullets=False))
+        lines = [line for line in map(clean, plain.split("\n")) if line]
     headings = tuple(dict.fromkeys(filter(None, (_words(h)[:200] for h in region.iter("h1", "h2", "h3")))))[:100]
     links = tuple(_links(region, base, page.url))
     body = "\n".join(lines)[:MAX_TEXT_CHARS]
@@ -317,7 +315,7 @@ _AROUND_ROLES = {"navigation", "banner", "contentinfo", "search", "dialog", "ale
 _AROUND = re.compile(
     r"(?:^|[\s_-])(?:\w*cookies?\w*|tarteaucitron\w*|rgpd|gdpr|consent|breadcrumbs?|ariane|fil-ariane|filariane|share|sharing|"
     r"partage|partager|social|socials|reseaux-sociaux|skip-?links?|evitement|liens-evitement|menu|navbar|nav|"
-    r"navigation|pagination|pager|footer|pied-de-page|bas-de-page|sr-only|visually-hidden|screen-reader-text|"
+    r"navigation|pagination|pager|footer|header|entete|en-tete|bandeau|banniere|banner|topbar|top-bar|sidebar|pied-de-page|bas-de-page|sr-only|visually-hidden|screen-reader-text|"
     r"newsletter|back-to-top|retour-haut|print|popup|modal|fr-nav|fr-header|fr-footer|fr-breadcrumb|fr-share|"
     r"fr-follow|fr-skiplinks|fr-sidemenu|fr-summary)(?:$|[\s_-])"
 )
@@ -381,31 +379,10 @@ def _main_text(root: HtmlElement) -> tuple[list[str], HtmlElement]:
     for region in (*body.iter("main"), *body.xpath("//*[@role='main']"), *alone):
         if len("".join(lines := list(lines_of(region)))) >= MIN_TEXT_CHARS:
             return lines, region
-    visible = list(lines_of(body))
-    length = sum(map(len, visible))
-    if length < MIN_TEXT_CHARS:
-        return visible, body
-    for read in (_by_trafilatura, _by_resiliparse):
-        lines = _lines(read(root))
-        if sum(map(len, lines)) >= max(MIN_TEXT_CHARS, length // 5):
-            return lines, body
-    return visible, body
-
-
-def _by_trafilatura(root: HtmlElement) -> str:
-    if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
-        return ""
-    found = bare_extraction(root, fast=True, include_comments=False, include_tables=True, with_metadata=False)
-    return (found.text or "") if found is not None and not isinstance(found, dict) else ""
-
-
-def _by_resiliparse(root: HtmlElement) -> str:
-    return str(extract_plain_text(lxml.etree.tostring(root, encoding="unicode"), main_content=True, list_bullets=False))
-
-
-def _lines(text: str) -> list[str]:
-    """Lines without what extractors write before items and around cells."""
-    return [line for raw in text.split("\n") if (line := clean(raw.removeprefix("- ")).strip(" |"))]
+    blocks = list(_blocks_of(body))
+    lines = _without_menus(blocks)
+    # A page that is a list of links, as home pages and tables of contents are, has no other text.
+    return (lines if sum(map(len, lines)) >= MIN_TEXT_CHARS else [line for line, _ in blocks]), body
 
 
 _BLOCK_NAMES = (
@@ -418,27 +395,46 @@ _BLOCKS = frozenset(_BLOCK_NAMES.split())
 
 def lines_of(region: HtmlElement) -> Iterator[str]:
     """The visible text, one line per paragraph, heading, list item or table row."""
+    return (line for line, _ in _blocks_of(region))
+
+
+def _blocks_of(region: HtmlElement) -> Iterator[tuple[str, float]]:
+    """Each line of the visible text, with the share of it that is links."""
     pieces: list[str] = []
     cell = False  # the row has had one
+    links, inside = 0, 0  # characters in links, depth of links
     for event, element in lxml.etree.iterwalk(region, events=("start", "end")):
         tag = element.tag
         if tag in _BLOCKS:
             if line := clean("".join(pieces)).strip(" |"):
-                yield line
-            pieces = []
-            cell = False
+                yield line, links / len(line)
+            pieces, cell, links = [], False, 0
+        elif tag == "a":
+            inside += 1 if event == "start" else -1
         elif tag in ("td", "th") and event == "start":
             pieces.append(" | " if cell else " ")
             cell = True
         if event == "start":
-            if element.text:
-                pieces.append(element.text)
-            elif tag == "img" and len((alt := element.get("alt") or "").split()) > 2:
-                pieces.append(f" {alt[:300]} ")
-        elif element.tail and element is not region:
-            pieces.append(element.tail)
+            said = element.text or ""
+            if tag == "img" and len((alt := element.get("alt") or "").split()) > 2:
+                said = f" {alt[:300]} "
+        else:
+            said = "" if element is region else element.tail or ""
+        if said:
+            pieces.append(said)
+            links += len(said) if inside else 0
     if line := clean("".join(pieces)).strip(" |"):
-        yield line
+        yield line, links / len(line)
+
+
+def _without_menus(blocks: list[tuple[str, float]]) -> list[str]:
+    """The lines that are not in a run of short links, as menus are."""
+    kept: list[str] = []
+    for linked, run in groupby(blocks, key=lambda block: block[1] > 0.7 and len(block[0]) < 80):
+        lines = [line for line, _ in run]
+        if not linked or len(lines) < 3:
+            kept += lines
+    return kept
 
 
 def _links(region: HtmlElement, base: str, own: str) -> Iterator[Link]:

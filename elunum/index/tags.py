@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parent / "referentiel"
 
 MAX_TAGS = 4
 MAX_WHY = 6
-MAX_WORDS = 4_000
+MAX_WORDS = 3_000
 """Words of the body that are read, of which grammar is already left out: a page says its subject before."""
 
 NEAR = 12
@@ -76,18 +76,38 @@ Key = tuple[str, ...]
 """The words of an expression as compared: see `keys`."""
 
 
+class Context(NamedTuple):
+    """Words and phrases looked for around an expression."""
+
+    words: frozenset[str]
+    phrases: tuple[Key, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.phrases)
+
+    def stands_in(self, near: list[str]) -> bool:
+        """Whether one of them is among these words."""
+        return not self.words.isdisjoint(near) or any(
+            tuple(near[i : i + len(phrase)]) == phrase for phrase in self.phrases for i in range(len(near))
+        )
+
+
+NO_CONTEXT = Context(frozenset(), ())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Expression:
     """One line of expressions.csv."""
 
-    enjeu: str  # slug; empty for words that announce nothing and only hide a shorter expression
+    enjeu: str  # slug; empty for words of no enjeu: they hide a shorter expression, and weigh for « about nothing »
     service: str  # name; empty when the expression announces the enjeu and none of its services
     text: str
     key: Key
     weight: float  # 3: says the enjeu by itself; 2: strongly; 1: a hint; counted squared, so that hints stay hints
-    requires: frozenset[Key]  # one of them must stand near; empty: no condition
-    excludes: frozenset[Key]  # none of them may stand near
+    requires: Context  # one of them must stand near; empty: no condition
+    excludes: Context  # none of them may stand near
     line: int
+    conditional: bool  # it requires or excludes something
 
 
 @dataclass(frozen=True)
@@ -172,15 +192,19 @@ def _expression(row: dict[str, str], line: int) -> Expression:
         row["service"],
         row["expression"],
         keys(row["expression"]),
-        float(row["weight"] or "1") if row["enjeu"] else 0.0,
+        float(row["weight"] or "1"),
         _context(row["requires"]),
         _context(row["excludes"]),
         line,
+        bool(row["requires"] or row["excludes"]),
     )
 
 
-def _context(cell: str) -> frozenset[Key]:
-    return frozenset(key for form in cell.split(";") if (key := keys(form))) if cell else frozenset()
+def _context(cell: str) -> Context:
+    if not cell:
+        return NO_CONTEXT
+    forms = [key for form in cell.split(";") if (key := keys(form))]
+    return Context(frozenset(key[0] for key in forms if len(key) == 1), tuple(key for key in forms if len(key) > 1))
 
 
 # --- words as compared -------------------------------------------------------------------------------------------
@@ -327,14 +351,8 @@ class Tagger:
             for word in expression.key:
                 node = node.setdefault(word, {})
             node.setdefault("", []).append(expression)
-        self._acronyms = frozenset(
-            word
-            for e in referentiel.expressions
-            for form in (e.key, *e.requires, *e.excludes)
-            for word in form
-            if _is_acronym(word)
-        )
-        self._keys = _Keys(self._acronyms)
+        acronyms = frozenset(word for e in referentiel.expressions for word in _words_of(e) if _is_acronym(word))
+        self._keys = _Keys(acronyms)
 
     def tags(self, document: Document) -> tuple[Tag, ...]:
         """At most four tags, the surest first; none for a page about nothing. Same document, same tags."""
@@ -350,10 +368,10 @@ class Tagger:
         seen, words = self._read(document)
         evidence: dict[str, list[tuple[float, Expression]]] = defaultdict(list)
         for expression, where in seen.items():
-            if expression.enjeu:
-                evidence[expression.enjeu].append((_worth(expression, where, words), expression))
+            evidence[expression.enjeu].append((_worth(expression, where, words), expression))
         totals = {slug: sum(worth for worth, _ in found) for slug, found in evidence.items()}
         everything = sum(totals.values())
+        evidence.pop("", None)
         tags = []
         for slug, found in evidence.items():
             found.sort(key=lambda pair: (-pair[0], pair[1].line))
@@ -390,24 +408,24 @@ class Tagger:
         """The expressions of `words`, in order, without overlap: the longest from each word on."""
         root = self._root
         count = len(words)
-        start = 0
-        while start < count:
-            node = root.get(words[start])
-            start += 1
-            if node is None:
+        end = 0
+        for start in [place for place, word in enumerate(words) if word in root]:
+            if start < end:
                 continue
-            end, best = start, node.get("")
-            ahead = start
-            while ahead < count and (node := node.get(words[ahead])) is not None:
-                ahead += 1
+            node, best, ahead = root[words[start]], None, start + 1
+            while True:
                 if "" in node:
                     end, best = ahead, node[""]
-            if best is None:
-                continue
-            for expression in best:
-                if not (expression.requires or expression.excludes) or _fits(expression, words, start - 1, end, title):
-                    yield expression
-            start = end
+                if ahead == count or (node := node.get(words[ahead])) is None:
+                    break
+                ahead += 1
+            near: list[str] = []
+            for expression in best or ():
+                if expression.conditional:
+                    near = near or [*words[max(0, start - NEAR) : start], "\n", *words[end : end + NEAR]]
+                    if not _fits(expression, near, title):
+                        continue
+                yield expression
 
     def _corrected(self, url: str, tags: list[Tag]) -> tuple[Tag, ...]:
         bare = _bare(url)
@@ -424,23 +442,23 @@ class Tagger:
         return tuple([*sorted(forced, key=lambda tag: tag.slug), *kept][:MAX_TAGS])
 
 
-class _Keys:
+def _words_of(expression: Expression) -> Iterator[str]:
+    yield from expression.key
+    for context in (expression.requires, expression.excludes):
+        yield from context.words
+        for phrase in context.phrases:
+            yield from phrase
+
+
+class _Keys(dict[str, str]):
     """Words of pages as compared, remembered: the same few thousand words make up most pages."""
 
     def __init__(self, acronyms: frozenset[str]) -> None:
+        super().__init__()
         self._acronyms = acronyms
-        self._known: dict[str, str] = {}
 
     def of(self, text: str) -> list[str]:
-        known = self._known
-        found = []
-        for word in _WORD_OR_STOP.findall(text):
-            key = known.get(word)
-            if key is None:
-                key = self._learn(word)
-            if key:
-                found.append(key)
-        return found
+        return [key for word in _WORD_OR_STOP.findall(text) if (key := self[word])]
 
     def of_url(self, url: str) -> list[str]:
         """Words of the path, most of them in lower case: an acronym of four letters or more is known there too."""
@@ -448,32 +466,24 @@ class _Keys:
         upper = ((word.upper(), word) for word in words)
         return [key for big, word in upper if (key := big if len(big) > 3 and big in self._acronyms else _key(word))]
 
-    def _learn(self, word: str) -> str:
+    def __missing__(self, word: str) -> str:
         if word in self._acronyms or not word[0].isalnum():
             key = word
         elif len(word) > 3 and word.istitle() and word.upper() in self._acronyms:
             key = word.upper()  # Urssaf, Ehpad: an acronym said as a word is often written as one
         else:
             key = _key(word)
-        if len(self._known) < 200_000 and len(word) < 40:
-            self._known[word] = key
+        if len(self) < 200_000 and len(word) < 40:
+            self[word] = key
         return key
 
 
-def _fits(expression: Expression, words: list[str], start: int, end: int, title: frozenset[str]) -> bool:
-    """Whether the context asked for stands near words[start:end], and none of what excludes it."""
-    near = [*words[max(0, start - NEAR) : start], "\n", *words[end : end + NEAR]]
-    if any(_holds(near, key) for key in expression.excludes):
+def _fits(expression: Expression, near: list[str], title: frozenset[str]) -> bool:
+    """Whether the context asked for is among the words near or in the title, and nothing that excludes is near."""
+    if expression.excludes.stands_in(near):
         return False
-    return not expression.requires or any(
-        _holds(near, key) or (len(key) == 1 and key[0] in title) for key in expression.requires
-    )
-
-
-def _holds(words: list[str], key: Key) -> bool:
-    if len(key) == 1:
-        return key[0] in words
-    return any(tuple(words[i : i + len(key)]) == key for i in range(len(words) - len(key) + 1))
+    requires = expression.requires
+    return not requires or not requires.words.isdisjoint(title) or requires.stands_in(near)
 
 
 def _worth(expression: Expression, seen: _Sightings, words: int) -> float:

@@ -19,7 +19,7 @@ import logging
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -153,7 +153,7 @@ def _work(job: _Job) -> _Answer:
         return found
     document = job.document
     if job.repeated is not None and document.type == "html":
-        document = _without(document, job.repeated)
+        document = without_repeated(document, job.repeated)
         if not document.text:
             return Skipped("nothing of its own")
     elif job.repeated is not None and document.anchors and document.title != document.anchors[0]:
@@ -179,7 +179,7 @@ def tagger_with(corrections: tuple[Correction, ...]) -> Tagger:
     return Tagger(load_referentiel(), corrections)
 
 
-def _without(document: Document, repeated: frozenset[int]) -> Document:
+def without_repeated(document: Document, repeated: frozenset[int]) -> Document:
     """The document without the lines its site repeats. A repeated heading stays when text of its own follows it."""
     headings = set(document.headings)
     kept: list[str] = []
@@ -197,6 +197,22 @@ def _without(document: Document, repeated: frozenset[int]) -> Document:
 def line_hash(line: str) -> int:
     """64 bits that stand for a line, signed."""
     return int.from_bytes(blake2b(line.casefold().encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def line_hashes(document: Document) -> array[int]:
+    """Of each line of a page, once, sorted. Files have no menus: they say nothing of what a site repeats."""
+    lines = document.text.split("\n") if document.type == "html" else ()
+    return array("q", sorted({line_hash(line) for line in lines}))
+
+
+def repeated_among(pages: Sequence[array[int]]) -> array[int]:
+    """What most pages of a site hold, sorted; nothing when too few were read to tell."""
+    if len(pages) < REPEATED_MIN_PAGES:
+        return array("q")
+    counts: Counter[int] = Counter()
+    for page in pages:
+        counts.update(page)
+    return array("q", sorted(line for line, count in counts.items() if 2 * count > len(pages)))
 
 
 # --- the run -----------------------------------------------------------------------------------------------------
@@ -319,9 +335,7 @@ class _Run:
         self.counts["scanned"] += not answer.text
         old = self._page(id)
         body = zlib.compress(_encoder.encode(replace(answer, fetched_at=None)))
-        # Files have no menus: their lines would only hide that the pages around them repeat theirs.
-        said = {line_hash(line) for line in answer.text.split("\n")} if answer.type == "html" else set()
-        lines = array("q", sorted(said)).tobytes()
+        lines = line_hashes(answer).tobytes()
         seen = _iso(job.page.fetched_at)
         self.db.execute(
             "insert into pages values (?, ?, ?, ?, ?, '', ?, ?, 1) on conflict (id) do update set "
@@ -404,13 +418,8 @@ class _Run:
 
     def _repeated(self, host: str) -> bytes:
         """Hashes of the lines that most pages of a host hold, sorted, eight bytes each."""
-        rows = self.db.execute("select lines from pages where host = ? and length(lines) > 0", (host,)).fetchall()
-        if len(rows) < REPEATED_MIN_PAGES:
-            return b""
-        counts: Counter[int] = Counter()
-        for (lines,) in rows:
-            counts.update(array("q", lines))
-        return array("q", sorted(line for line, count in counts.items() if 2 * count > len(rows))).tobytes()
+        rows = self.db.execute("select lines from pages where host = ? and length(lines) > 0", (host,))
+        return repeated_among([array("q", lines) for (lines,) in rows]).tobytes()
 
     def _due(self) -> Iterator[_Finish]:
         """Documents to make again, and what to make again of each."""

@@ -38,6 +38,16 @@ def test_a_page_about_nothing_gets_no_tag() -> None:
     assert slugs(page("Bienvenue", "Il fait beau ce matin. Nous vous souhaitons une bonne visite.")) == []
 
 
+def test_legal_notices_and_error_pages_get_no_tag() -> None:
+    text = (
+        "Directeur de la publication : le maire. Hébergeur du site : une entreprise imaginaire. Données personnelles : "
+        "vous pouvez demander à consulter, corriger ou effacer celles qui vous concernent, conformément au RGPD. "
+        "Gestion des cookies : ce site n’en dépose pas. Propriété intellectuelle : les textes peuvent être cités."
+    )
+    assert slugs(page("Mentions légales", text, "https://commune.fr/mentions-legales")) == []
+    assert slugs(page("Page introuvable", "La page demandée n’existe pas. Plan du site. Nous contacter.")) == []
+
+
 def test_a_tag_says_which_words_earned_it_and_where() -> None:
     document = page("Le budget participatif", "Le budget participatif 2024 est ouvert : déposez vos idées.")
     (tag,) = [tag for tag in TAGGER.tags(document) if tag.slug == "democratie-locale"]
