@@ -1,5 +1,5 @@
 # Plain commands; `make demo` and `make test` need Python 3.11 and nothing else.
-.PHONY: demo test lint fix bench bench-replica lock clean browser
+.PHONY: demo test lint fix bench bench-replica audit lock clean browser
 .DEFAULT_GOAL := test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -26,6 +26,12 @@ bench: .venv/installed-dev
 
 bench-replica: .venv/installed-dev
 	$(BIN)/python -m bench.replica
+
+# What we depend on (var/sbom.json, CycloneDX), and known vulnerabilities of it where their database can be reached.
+audit: .venv/installed-dev
+	@mkdir -p var
+	$(BIN)/cyclonedx-py requirements requirements.lock -o var/sbom.json
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
 
 # Pin every dependency with its hashes, and no address.
 lock: .venv/installed-dev
