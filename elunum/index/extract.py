@@ -28,7 +28,7 @@ from elunum.model import Document, Link, Page, Skipped
 from elunum.settings import ExtractSettings
 from elunum.urls import canonical, document_id
 
-VERSION = "4"
+VERSION = "3"
 """Changes whenever a page could give another document; every page of the archive is then read again."""
 
 MIN_TEXT_CHARS = 150

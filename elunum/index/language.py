@@ -6,7 +6,6 @@ Corsican), is asked for a second opinion when the answer is one of the languages
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 from langdetect import DetectorFactory, LangDetectException
@@ -26,12 +25,6 @@ _DECLARED = {"co", "gsw"}
 """Corsican and Alsatian: no detector knows them, and no page that is not in them says it is."""
 
 
-_LETTERS = re.compile(r"[^\W\d_]+")
-_SMALL_WORDS = "est dans pour avec sur au aux et une du des qui pas vous ce cette par ou sont nous"
-_FRENCH = frozenset(_SMALL_WORDS.split())
-"""No neighbour of French writes them all so: five of them, one word in eight, and no more need be asked."""
-
-
 def language_of(text: str, declared: str = "") -> str:
     """Language of `text`. declared: what the page says of itself ("fr-FR"), believed for short texts."""
     said = declared.strip().lower().replace("_", "-").partition("-")[0]
@@ -43,10 +36,6 @@ def language_of(text: str, declared: str = "") -> str:
 
 
 def _detect(sample: str) -> str:
-    words = _LETTERS.findall(sample.lower())
-    found = [word for word in words if word in _FRENCH]
-    if len(set(found)) >= 5 and len(found) >= 0.12 * len(words):
-        return "fr"
     _seed()
     try:
         best = langdetect_langs(sample)[0]

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from elunum.errors import QueryError
+from elunum.index.tags import Referentiel, load_referentiel
 from elunum.model import DocumentId, FacetValue, Hit, Kind, Results, Search, Territory
 from elunum.site import metrics, pictures, replies
 from elunum.site.api import PARAMETERS
@@ -45,12 +46,15 @@ PANEL = {
 ROWS_OF_A_FACET = 8
 
 
-def domains(here: Context) -> dict[str, str]:
+def domains(referentiel: Referentiel) -> dict[str, str]:
     """Class of the colour of each enjeu: one of d1 to d4 by domain, d5 for transversal themes."""
-    names = list(dict.fromkeys(e.domaine for e in here.referentiel.enjeux.values() if e.domaine))
-    return {
-        slug: f"d{names.index(e.domaine) + 1}" if e.domaine else "d5" for slug, e in here.referentiel.enjeux.items()
-    }
+    names = list(dict.fromkeys(e.domaine for e in referentiel.enjeux.values() if e.domaine))
+    return {slug: f"d{names.index(e.domaine) + 1}" if e.domaine else "d5" for slug, e in referentiel.enjeux.items()}
+
+
+# The same on every page: macros that need nothing of one page are compiled once, not at each answer.
+DOMAINS = domains(load_referentiel())
+replies.TEMPLATES.globals.update(kinds=KINDS, wheres=WHERES, domains=DOMAINS)
 
 
 def common(request: Request) -> dict[str, Any]:
@@ -58,9 +62,6 @@ def common(request: Request) -> dict[str, Any]:
     here = context(request)
     return {
         "demo": here.settings.site.demo,
-        "kinds": KINDS,
-        "wheres": WHERES,
-        "domains": domains(here),
         "settings": here.settings,
     }
 
@@ -323,12 +324,11 @@ async def home(request: Request) -> Response:
 
 def _tiles(here: Context) -> list[Tile]:
     counts = {branch.slug: branch.count for branch in here.tree()}
-    colours = domains(here)
     tiles = []
     for enjeu in here.referentiel.enjeux.values():
         count = counts.get(enjeu.slug, 0)
         href = f"/recherche?enjeu={enjeu.slug}" if count else ""
-        tiles.append(Tile(enjeu.nom, replies.pluriel(count, "page"), colours[enjeu.slug], href))
+        tiles.append(Tile(enjeu.nom, replies.pluriel(count, "page"), DOMAINS[enjeu.slug], href))
     return tiles
 
 
@@ -377,7 +377,6 @@ async def collectivite(request: Request) -> Response:
 
 def _mosaic(here: Context, found: Any) -> list[Tile]:
     rows = {row.slug: row for row in found.mosaic if not row.service}
-    colours = domains(here)
     field = "commune" if found.territory.kind == "commune" else "epci"
     tiles = []
     for enjeu in here.referentiel.enjeux.values():
@@ -386,7 +385,7 @@ def _mosaic(here: Context, found: Any) -> list[Tile]:
         peers = f", {replies.pluriel(with_it, 'comparable')}" if with_it else ""
         if row and row.here:
             href = "/recherche?" + urlencode({"enjeu": enjeu.slug, field: found.territory.code})
-            tiles.append(Tile(enjeu.nom, replies.pluriel(row.here, "page") + peers, colours[enjeu.slug], href))
+            tiles.append(Tile(enjeu.nom, replies.pluriel(row.here, "page") + peers, DOMAINS[enjeu.slug], href))
         else:
             tiles.append(Tile(enjeu.nom, "rien trouvé" + peers, ""))
     return tiles
@@ -412,7 +411,7 @@ async def tree(request: Request) -> Response:
     if slug and slug not in here.referentiel.enjeux:
         raise QueryError("enjeu", "le nom court d’un enjeu, tel que la page /enjeux les donne")
     chosen = next((branch for branch in branches if branch.slug == slug), None)
-    picture = pictures.tree(branches, chosen, domains(here))
+    picture = pictures.tree(branches, chosen, DOMAINS)
     return page(request, "arbre.html", branches=branches, chosen=chosen, picture=picture)
 
 
@@ -433,6 +432,14 @@ async def sources(request: Request) -> Response:
 # --- what we promise, and what we are -------------------------------------------------------------------------------
 
 
+_NIGHT = {
+    "read": "réponses rapportées par le robot", "unchanged": "pages inchangées, laissées telles quelles",
+    "changed": "pages nouvelles ou changées", "extracted": "textes extraits", "removed": "pages retirées",
+    "documents": "pages et documents en tout", "copies": "copies montrées sous une autre page",
+}  # fmt: skip
+"""Counts of a night that readers may care about: names in the report, and in French."""
+
+
 async def state(request: Request) -> Response:
     """/etat: what is being served, and how the last night went."""
     only(await pairs_of(request))
@@ -443,9 +450,14 @@ async def state(request: Request) -> Response:
         night = orjson.loads(path.read_bytes())
         ended = datetime.fromtimestamp(night["ended_at"], UTC)
         took_h = (night["ended_at"] - night["started_at"]) / 3600
+        counts = [(words, int(night["documents"][name])) for name, words in _NIGHT.items()]
+        whole = night["crawl_exit"] == 0
     except (OSError, ValueError, KeyError, TypeError):
-        ended, took_h = None, 0.0  # no night yet, or one written by another version: the page says so
-    return page(request, "etat.html", info=here.engine.info(), night=night if ended else {}, ended=ended, took_h=took_h)
+        # No night yet, or one written by another version: the page says so.
+        ended, took_h, counts, whole = None, 0.0, [], False
+    return page(
+        request, "etat.html", info=here.engine.info(), ended=ended, took_h=took_h, counts=counts, whole=whole
+    )  # fmt: skip
 
 
 def text_page(template: str) -> Any:

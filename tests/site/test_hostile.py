@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import httpx
 import pytest
@@ -107,7 +106,3 @@ def test_no_header_is_made_of_what_was_typed(hostile: httpx.Client) -> None:
     assert answer.status_code == 303
     assert "x-evil" not in answer.headers
     assert "\n" not in answer.headers["location"]
-
-
-def test_the_state_page_survives_any_report(hostile: httpx.Client, tmp_path: Path) -> None:
-    assert "Aucune nuit complète" in hostile.get("/etat").text

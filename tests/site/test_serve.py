@@ -12,9 +12,12 @@ import time
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
-from elunum.index.build import build
+from elunum.index.build import BuildReport, build
+from elunum.index.update import UpdateReport
+from elunum.nightly import NightlyReport, report_path
 from elunum.settings import CHECKOUT, Settings
 from tests.site.conftest import Server, serving
 
@@ -174,6 +177,25 @@ def _until(server: Server, status: int) -> None:
         except httpx.HTTPError:
             time.sleep(0.1)
     raise AssertionError("the server never answered")
+
+
+def test_the_state_page_tells_the_last_night_and_survives_a_damaged_report(content: Settings, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(content.data, data, symlinks=True)
+    mine = content.model_copy(update={"data": data})
+    documents = UpdateReport(read=4321, changed=1234, documents=209)
+    index = BuildReport("20261122T000000-1", 209, 10, 0, False, True, (), 3.0)
+    report = msgspec.json.encode(NightlyReport(1_790_000_000.0, 1_790_018_000.0, 0, documents, index))
+    with serving(mine) as server, server.client() as client:
+        assert "Aucune nuit complète" in client.get("/etat").text
+        report_path(mine).write_bytes(report)
+        told = client.get("/etat").text
+        assert "Le robot a fini sa tournée" in told
+        assert "en 5,0 heures" in told
+        assert "4\u202f321" in told
+        for damaged in (report[:50], b"[]", b'{"ended_at": "x"}', b"\xff"):
+            report_path(mine).write_bytes(damaged)
+            assert "Aucune nuit complète" in client.get("/etat").text
 
 
 @pytest.mark.parametrize("size", [20_000, 2_000_000])
