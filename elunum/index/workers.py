@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Generic, TypeVar
 
+from elunum.errors import SettingsError
 from elunum.model import Skipped
 from elunum.settings import ExtractSettings
 
@@ -61,6 +62,7 @@ class Workers(Generic[Job, Answer]):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([self._preload])
         self._pool: list[_Worker[Job]] = []
+        self._stillborn = 0  # processes in a row that ended before they were ready
 
     def __enter__(self) -> Workers[Job, Answer]:
         return self
@@ -98,6 +100,7 @@ class Workers(Generic[Job, Answer]):
                     except (EOFError, OSError):
                         answer = DIED
                     if answer == _READY:
+                        self._stillborn = 0
                         worker.ready, worker.deadline = True, now + self._settings.timeout_s
                         continue
                 elif now >= worker.deadline:
@@ -106,14 +109,18 @@ class Workers(Generic[Job, Answer]):
                     continue
                 busy.remove(worker)
                 worker.job = None
+                if not worker.ready:
+                    # Not the fault of the job: it has not been looked at.
+                    self._discard(worker)
+                    busy.append(self._give(done))
+                    continue
                 if answer in (DIED, TIMED_OUT, OUT_OF_MEMORY) or worker.jobs >= self._settings.recycle_pages:
-                    _end(worker)
-                    self._pool.remove(worker)
+                    self._retire(worker)
                 yield done, answer
 
     def _give(self, job: Job) -> _Worker[Job]:
         """A free process with this job in hand."""
-        for _ in range(3):
+        while True:
             worker = next((w for w in self._pool if w.job is None), None) or self._start()
             with suppress(BrokenPipeError, ConnectionResetError):
                 worker.pipe.send(job)
@@ -121,9 +128,20 @@ class Workers(Generic[Job, Answer]):
                 worker.jobs += 1
                 worker.deadline = time.monotonic() + (self._settings.timeout_s if worker.ready else STARTUP_S)
                 return worker
-            _end(worker)
-            self._pool.remove(worker)
-        raise OSError("extraction processes die as soon as they start")
+            self._discard(worker)
+
+    def _discard(self, worker: _Worker[Job]) -> None:
+        """Replace a process that ended before it could work. Raises SettingsError when they all do."""
+        self._retire(worker)
+        self._stillborn += not worker.ready
+        if self._stillborn >= 2 + self._size:
+            raise SettingsError(
+                "extraction processes end as soon as they start; free memory, or reinstall from requirements.lock"
+            )
+
+    def _retire(self, worker: _Worker[Job]) -> None:
+        _end(worker)
+        self._pool.remove(worker)
 
     def _start(self) -> _Worker[Job]:
         ours, theirs = self._context.Pipe()

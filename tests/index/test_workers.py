@@ -4,6 +4,9 @@ import os
 import signal
 import time
 
+import pytest
+
+from elunum.errors import SettingsError
 from elunum.index.workers import DIED, OUT_OF_MEMORY, TIMED_OUT, Workers
 from elunum.model import Skipped
 from elunum.settings import ExtractSettings
@@ -56,3 +59,11 @@ def test_no_process_is_left_behind() -> None:
         except ProcessLookupError:
             continue
         raise AssertionError("a worker outlived its pool")
+
+
+def test_processes_that_cannot_start_stop_the_run_and_blame_no_job() -> None:
+    with (
+        pytest.raises(SettingsError, match="as soon as they start"),
+        Workers(task, SETTINGS, preload="elunum.no_such_module") as workers,
+    ):
+        list(workers.map(["a", "b"]))
