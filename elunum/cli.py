@@ -211,13 +211,15 @@ def index(
             show(build.rollback(settings), json)
             return
         documents = update(settings, SourceList(read(_sources_path(settings, sources))), full=full)
-        show({"documents": documents, "index": build.build(settings, full=full)}, json)
+        built = build.build(settings, full=full)
+    show({"documents": documents, "index": built}, json)
+    raise typer.Exit(1 if built.problems else 0)
 
 
 @app.command()
 def nightly(
     sources: SourcesFile = None,
-    hours: Annotated[float | None, typer.Option(help="Stop crawling after this many hours.", min=0)] = None,
+    hours: Annotated[float, typer.Option(help="Stop crawling after this many hours.", min=0)] = 8.0,
     json: Json = False,
 ) -> None:
     """Crawl, extract, tag, index, check, swap and report, overlapping; the site goes on answering."""
@@ -227,11 +229,10 @@ def nightly(
     settings = load()
     path = _sources_path(settings, sources)
     listed = SourceList(read(path))
-    options = ["--sources", str(path), *(["--hours", str(hours)] if hours is not None else [])]
     with folder.only_one(settings, "index"):
-        report = run(settings, listed, options)
+        report = run(settings, listed, ["--sources", str(path), "--hours", str(hours)])
     show(report, json)
-    raise typer.Exit(0 if report.crawl_exit == 0 else 1)
+    raise typer.Exit(1 if report.crawl_exit or report.index.problems else 0)
 
 
 # --- answers -----------------------------------------------------------------------------------------------------
