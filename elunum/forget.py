@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from elunum import visits
 from elunum.archive import ArchiveWriter, Forgotten, scrub
 from elunum.crawl import frontier
 from elunum.errors import SettingsError
@@ -61,6 +62,7 @@ def forget(settings: Settings, sources: SourceList, what: str, every: bool = Fal
     if not built.swapped:
         raise SettingsError(f"the index could not be rebuilt: {'; '.join(built.problems)}; run the same command again")
     drop_older(settings)
+    visits.forget(settings.data, found.names)
     with closing(Documents(settings.documents_path)) as documents:
         after = len(documents)
         # SQLite keeps what it deletes until its file is written anew, too.

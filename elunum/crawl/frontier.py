@@ -32,6 +32,7 @@ from elunum.crawl.scope import Scope, shape
 from elunum.errors import SettingsError
 from elunum.settings import CrawlSettings
 from elunum.urls import canonical, document_id, host_of
+from elunum.visits import Host as SeenHost
 
 DAY_S = 86_400.0
 LEASE_S = 900.0
@@ -63,6 +64,13 @@ PARKED = 1e200
 VERSION = 1
 """Of the tables below; a file of another version is refused by name."""
 
+_REFUSALS = """
+create table if not exists refusals (
+    host integer not null, doc integer not null, reason text not null,  -- addresses that are not kept, and why
+    primary key (host, doc)
+) without rowid
+"""
+
 _SCHEMA = f"""
 pragma user_version = {VERSION};
 create table if not exists hosts (
@@ -82,7 +90,8 @@ create table if not exists hosts (
     useful integer not null default 0,      -- pages that gave something to read
     lies integer not null default 0,        -- pages that changed though the sitemap said they had not
     answers integer not null default 0,
-    answered_s real not null default 0      -- seconds spent on them
+    answered_s real not null default 0,     -- seconds spent on them
+    answered_at real not null default 0     -- the last one
 );
 create table if not exists urls (
     host integer not null,
@@ -110,6 +119,7 @@ create table if not exists runs (
     ended real,
     counts text not null default '{{}}'
 );
+{_REFUSALS};
 create table if not exists idle (
     host integer not null, name text not null, votes integer not null,  -- parameters that did not change a page
     primary key (host, name)
@@ -226,6 +236,8 @@ class Frontier:
         if version != VERSION and self._db.execute("select 1 from sqlite_master where name = 'hosts'").fetchone():
             raise SettingsError(f"{path}: written by another version of Elunum; move it away and crawl again")
         self._db.executescript(_SCHEMA)
+        if "answered_at" not in (column for _, column, *_ in self._db.execute("pragma table_info(hosts)")):
+            self._db.execute("alter table hosts add column answered_at real not null default 0")
         with self.together():
             self.run, self.started, counts = self._begin_run()
             self._seed()
@@ -752,7 +764,14 @@ class Frontier:
         span = every * DAY_S
         due = max(self._clock(), self.started + 0.001) + span - min(span / 6, 14_400.0)
         keep = body_digest is None  # no body: what was known of the last one stands
+        refusal = gone or ("404" if outcome == "missing" else "")
         with self.together():
+            if refusal and visit.kind is Kind.PAGE:
+                self._db.execute(
+                    "insert or replace into refusals values (?, ?, ?)", (visit.host.id, visit.doc, refusal)
+                )
+            elif outcome != "failed" and (visit.misses or not visit.archived):
+                self._db.execute("delete from refusals where host = ? and doc = ?", (visit.host.id, visit.doc))
             self._db.execute(
                 "update urls set due = ?, every = ?, misses = ?, tries = ?, archived = ?, fetched = ?, etag = ?, "
                 "modified = ?, body_digest = ?, text_digest = ? where host = ? and doc = ?",
@@ -777,7 +796,8 @@ class Frontier:
         host.failures, host.failing_since, host.pause = 0, 0.0, host.pause / 2 if host.pause > 1 else 0.0
         self.counts["requests"] += 1
         self._db.execute(
-            "update hosts set answers = answers + 1, answered_s = answered_s + ? where id = ?", (seconds, host.id)
+            "update hosts set answers = answers + 1, answered_s = answered_s + ?, answered_at = ? where id = ?",
+            (seconds, self._clock(), host.id),
         )
 
     def _failed_host(self, host: Host) -> None:
@@ -874,6 +894,28 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+def seen_hosts(path: Path) -> Iterator[tuple[str, SeenHost]]:
+    """What is known of each host that was ever asked anything. Raises sqlite3.Error.
+
+    Errors are those of its last visit: of this run, or of the one before while this one has not heard from it.
+    """
+    with closing(connect(path)) as db:
+        db.execute("begin")  # one moment of the file, whatever is written meanwhile
+        run, started = db.execute("select id, started from runs order by id desc limit 1").fetchone() or (0, 0.0)
+        refusals: dict[int, dict[str, int]] = {}
+        for id, reason, n in db.execute("select host, reason, count(*) from refusals group by host, reason"):
+            refusals.setdefault(id, {})[reason] = n
+        errors: dict[bool, dict[str, dict[str, int]]] = {True: {}, False: {}}
+        for of_run, host, reason, n in db.execute("select run, host, reason, n from errors order by n desc"):
+            errors[of_run == run].setdefault(host, {})[reason] = n
+        for id, name, at, since, known in db.execute(
+            "select id, name, answered_at, failing_since, known from hosts order by name"
+        ):
+            failed = errors[True].get(name) or (errors[False].get(name, {}) if at < started else {})
+            if at or failed or since:
+                yield name, SeenHost(at, since, known, refusals.get(id, {}), failed)
+
+
 def forget(path: Path, names: Iterable[str]) -> int:
     """Erase from a frontier file addresses (with their scheme) and hosts (without), and all it knows of them.
 
@@ -883,15 +925,18 @@ def forget(path: Path, names: Iterable[str]) -> int:
     with closing(db):
         # Erased means written over with zeros, not only let go (sqlite.org/pragma.html).
         db.execute("pragma secure_delete = on")
+        db.execute(_REFUSALS)
         db.execute("begin immediate")
         for name in names:
             if url := canonical(name):
                 erased += db.execute("delete from urls where doc = ?", (_doc(url),)).rowcount
+                db.execute("delete from refusals where doc = ?", (_doc(url),))
                 continue
             host = host_of(f"http://{name}/")
             erased += db.execute(
                 "delete from urls where host in (select id from hosts where name = ?)", (host,)
             ).rowcount
+            db.execute("delete from refusals where host in (select id from hosts where name = ?)", (host,))
             db.execute("delete from hosts where name = ?", (host,))
             db.execute("delete from errors where host = ?", (host,))
         db.execute("commit")

@@ -18,9 +18,10 @@ from pathlib import Path
 from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.settings import Settings as ScrapySettings
 
+from elunum import visits
 from elunum.archive import ArchiveWriter, Forgotten
 from elunum.crawl.fetch import Handler
-from elunum.crawl.frontier import MAX_WAIT_S, Frontier, connect
+from elunum.crawl.frontier import MAX_WAIT_S, Frontier, connect, seen_hosts
 from elunum.crawl.scope import Scope
 from elunum.crawl.spider import CrawlSpider, FrontierScheduler
 from elunum.errors import SettingsError
@@ -31,6 +32,9 @@ log = logging.getLogger("elunum.crawl")
 
 GRACE_S = 2.0
 """What requests in flight get to end when the operator stops a crawl."""
+
+PUBLISH_S = 300.0
+"""Between two writings of what the site shows of a crawl that goes on."""
 
 WORST_HOSTS = 20
 SLOWEST_HOSTS = 10
@@ -110,10 +114,12 @@ async def _run(
         task = runner.crawl(
             crawler, settings=settings, frontier=frontier, archive=archive, scope=scope, deadline=deadline, clock=clock
         )
+        publishing = asyncio.create_task(_publishing(settings, shard, clock))
         try:
             with _stopping_cleanly(crawler):
                 await task
         finally:
+            publishing.cancel()
             spider = crawler.spider
             assert isinstance(spider, CrawlSpider)
             await spider.fetcher.close()
@@ -122,6 +128,7 @@ async def _run(
                 frontier.close(ended=left == 0 and not spider.stopping)
     if spider.failure is not None:
         raise spider.failure
+    publish(settings, shard, clock)
     done, seconds = frontier.counts["requests"] - before, time.monotonic() - began
     log.info("crawl_ended", extra={"requests": done, "seconds": round(seconds, 1), "hosts_left": left})
     return replace(status(settings, shard), stopped_by=spider.stopping, pages_per_s=round(done / seconds, 1))
@@ -185,6 +192,24 @@ def _scrapy_settings(settings: Settings) -> ScrapySettings:
             "WARN_ON_GENERATOR_RETURN_VALUE": False,
         }
     )
+
+
+async def _publishing(settings: Settings, shard: tuple[int, int], clock: Callable[[], float]) -> None:
+    while True:
+        await asyncio.sleep(PUBLISH_S)
+        publish(settings, shard, clock)  # holds the crawl for a moment: a thread could outlive it and write last
+
+
+def publish(settings: Settings, shard: tuple[int, int], clock: Callable[[], float] = time.time) -> None:
+    """Write what is known of each host of a shard, and the report of all, where the site reads them.
+
+    A crawl does not stop because this cannot be written: the next time may do better.
+    """
+    try:
+        hosts = seen_hosts(_frontier_path(settings, shard))
+        visits.write(visits.file_of(settings.data, shard), clock(), status(settings), hosts)
+    except (OSError, SettingsError, sqlite3.Error) as error:
+        log.warning("not_published", extra={"error": type(error).__name__})
 
 
 # --- reporting -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -180,6 +180,7 @@ class Engine:
         self.geo.named("")  # its tables of names are made now rather than at the first reader's expense
         self._link = settings.index_dir / "current"
         self._served = self._open()
+        self._by_source: tuple[str, Mapping[str, int]] = ("", {})
 
     # --- what readers ask ----------------------------------------------------------------------------------------
 
@@ -304,6 +305,17 @@ class Engine:
             about.referentiel_version,
             about.last_fetched_at,
         )
+
+    def pages_by_source(self) -> Mapping[str, int]:
+        """Documents of each source, by its key (host and path without `www.`); counted once for each version."""
+        served = self._current()
+        if self._by_source[0] != served.target:
+            counts = _terms(served, EngineQuery.all_query(), "source", _GROUPS)
+            found: Counter[str] = Counter()
+            for key, count in counts.items():
+                found[key.partition("\t")[0]] += count
+            self._by_source = (served.target, found)
+        return self._by_source[1]
 
     # --- territories ---------------------------------------------------------------------------------------------
 
