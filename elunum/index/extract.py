@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from email.message import Message
 from hashlib import sha1
 from itertools import groupby
@@ -20,6 +21,7 @@ import lxml.etree
 import lxml.html
 from lxml.html import HtmlElement, HTMLParser
 from resiliparse.extract.html2text import extract_plain_text
+from trafilatura import bare_extraction
 
 from elunum.index.dates import believable, date_of
 from elunum.index.files import FileText, read_office, read_pdf, read_text
@@ -28,7 +30,7 @@ from elunum.model import Document, Link, Page, Skipped
 from elunum.settings import ExtractSettings
 from elunum.urls import canonical, document_id
 
-VERSION = "3"
+VERSION = "4"
 """Changes whenever a page could give another document; every page of the archive is then read again."""
 
 MIN_TEXT_CHARS = 150
@@ -381,8 +383,27 @@ def _main_text(root: HtmlElement) -> tuple[list[str], HtmlElement]:
             return lines, region
     blocks = list(_blocks_of(body))
     lines = _without_menus(blocks)
-    # A page that is a list of links, as home pages and tables of contents are, has no other text.
-    return (lines if sum(map(len, lines)) >= MIN_TEXT_CHARS else [line for line, _ in blocks]), body
+    if sum(map(len, lines)) < MIN_TEXT_CHARS:
+        # A page that is a list of links, as home pages and tables of contents are, has no other text.
+        return [line for line, _ in blocks], body
+    return _by_trafilatura(body, lines) or lines, body
+
+
+MAX_ELEMENTS = 20_000
+"""trafilatura's time grows faster than a page: larger ones are read without it."""
+
+AGREES = 0.85
+"""trafilatura's answer is taken when it keeps this share of ours: less, and it has dropped lists and short items."""
+
+
+def _by_trafilatura(body: HtmlElement, ours: list[str]) -> list[str]:
+    """What trafilatura takes for the text of a page that does not say where it is; empty when it loses too much."""
+    if sum(1 for _ in body.iter()) > MAX_ELEMENTS:
+        return []
+    found = bare_extraction(deepcopy(body), fast=True, include_comments=False, with_metadata=False)
+    text = "" if found is None or isinstance(found, dict) else found.text or ""
+    lines = [line.removeprefix("- ") for line in map(clean, text.split("\n")) if line]
+    return lines if sum(map(len, lines)) >= AGREES * sum(map(len, ours)) else []
 
 
 _BLOCK_NAMES = (
