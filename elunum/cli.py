@@ -7,6 +7,7 @@ serves must not even hold them.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 SourcesFile = Annotated[Path | None, typer.Option("--sources", help="The list of sources; sources.csv by default.")]
 
 
+_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
+"""What the machine refuses and its operator mends; any other OSError that reaches the door is a bug of ours."""
+
+
 def main() -> NoReturn:
     """Run a command and end the process with its exit code."""
     logs.configure()
@@ -50,6 +55,10 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.exit(141)  # the reader of our output has left, as after `| head`: not an error of ours
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _MACHINE:
+            where = error.filename or "the data folder"
+            print(f"elunum: {where}: {error.strerror}; free space, or correct ELUNUM_DATA or rights", file=sys.stderr)
+            sys.exit(2)
         # Our own bug. The message may hold a reader's words: the type and the place are enough to find it.
         print(f"elunum: internal error, please report it:\n{logs.bare_traceback(error)}", file=sys.stderr)
         sys.exit(70)
@@ -275,6 +284,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
     workers: Annotated[int | None, typer.Option(help="Serving processes.", min=1)] = None,
+    json: Json = False,
 ) -> None:
     """Answer readers. Writes nothing about them: no access log, no query, no address."""
     from elunum.site.serve import serve as run
@@ -282,19 +292,27 @@ def serve(
     settings = load()
     given = {"host": host, "port": port, "workers": workers}
     site = settings.site.model_copy(update={name: value for name, value in given.items() if value is not None})
-    run(settings.model_copy(update={"site": site}))
+    run(settings.model_copy(update={"site": site}), lambda port: _show_address(site.host, port, json))
+
+
+def _show_address(host: str, port: int, json: bool) -> None:
+    """Where the site answers, for a program that asked: --port 0 takes a free one."""
+    if json:
+        show({"host": host, "port": port}, json)
+        sys.stdout.flush()
 
 
 @app.command()
-def demo() -> None:
+def demo(json: Json = False) -> None:
     """Crawl the example web of demo/, index it and serve it."""
     from elunum import demo as room
     from elunum.site.serve import serve as run
 
     settings = room.demo_settings(load())
     room.prepare(settings)
-    print(f"\nElunum : ouvrez http://{settings.site.host}:{settings.site.port}/ (Ctrl+C pour arrêter)", flush=True)
-    run(settings)
+    if not json:
+        print(f"\nElunum : ouvrez http://{settings.site.host}:{settings.site.port}/ (Ctrl+C pour arrêter)", flush=True)
+    run(settings, lambda port: _show_address(settings.site.host, port, json))
 
 
 # --- the operator's watch ----------------------------------------------------------------------------------------
@@ -368,10 +386,13 @@ def enjeux_check(json: Json = False) -> None:
 
 
 @enjeux_app.command("tag")
-def enjeux_tag(docs: Annotated[Path, typer.Argument(help="JSONL: id, url, title, text.")]) -> None:
+def enjeux_tag(docs: Annotated[Path, typer.Argument(help="JSONL: id, url, title, text.")], json: Json = False) -> None:
     """Tag documents of a file; JSONL on stdout: {id, enjeux: [{slug, service, score, why}]}."""
     from elunum.index.tags import tag_file
 
+    if json:
+        show({"documents": list(tag_file(docs))}, json)
+        return
     for row in tag_file(docs):
         sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
 

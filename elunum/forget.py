@@ -8,7 +8,6 @@ SQLite, the archive, the frontier.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -46,7 +45,7 @@ def forget(settings: Settings, sources: SourceList, what: str, every: bool = Fal
     every: when several pages have these words in their title, forget them all. Raises SettingsError, naming them, when
     there are several and `every` is not set, or none.
     """
-    with closing(Documents(settings.documents_path)) as documents:
+    with Documents(settings.documents_path) as documents:
         found = _found(documents, what, every)
         before = len(documents)
     forgotten = Forgotten(settings.archive_dir)
@@ -63,7 +62,7 @@ def forget(settings: Settings, sources: SourceList, what: str, every: bool = Fal
         raise SettingsError(f"the index could not be rebuilt: {'; '.join(built.problems)}; run the same command again")
     drop_older(settings)
     visits.forget(settings.data, found.names)
-    with closing(Documents(settings.documents_path)) as documents:
+    with Documents(settings.documents_path) as documents:
         after = len(documents)
         # SQLite keeps what it deletes until its file is written anew, too.
         documents.db.execute("vacuum")

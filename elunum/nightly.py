@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -79,6 +80,7 @@ def _crawler(settings: Settings, options: list[str]) -> Iterator[tuple[subproces
         [sys.executable, "-m", "elunum", "crawl", *options],
         env=os.environ | {"ELUNUM_DATA": str(settings.data)},
         stdout=subprocess.DEVNULL,  # its report is in `elunum status`
+        preexec_fn=_end_with_parent,
     )
     before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -93,6 +95,15 @@ def _crawler(settings: Settings, options: list[str]) -> Iterator[tuple[subproces
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+_LIBC = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """PR_SET_PDEATHSIG, prctl(2): were the night killed, its crawler would hold the frontier until morning."""
+    _LIBC.prctl(1, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the night, which tells its crawler
 
 
 def _together(before: UpdateReport, after: UpdateReport) -> UpdateReport:

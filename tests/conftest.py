@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.installation import Installation, after_a_night, serving
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("ELUNUM_SHARED", CHECKOUT.parent / "shared"))
@@ -28,3 +32,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shared() -> Path:
     """The folder of real data; use it in tests marked `shared`."""
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """After one night over the demo web; only tests/test_whole.py, which comes last, changes that web or this data."""
+    with after_a_night(tmp_path_factory.mktemp("whole")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def site(installation: Installation) -> Iterator[httpx.Client]:
+    """The real server, answering from that installation."""
+    with serving(installation) as client:
+        yield client

@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 import re
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,87 +12,9 @@ import httpx
 import pytest
 from protego import Protego
 
-from demo.serve import DemoWeb
-from tests.conftest import CHECKOUT
+from tests.installation import Installation
 
 QUERIES = ["tiers-lieu", "l'élection", "budget participatif", "BUDJET PARTICIPATIF", "qualite de l eau", "voisins"]
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A data folder, the demo web it crawls, and how commands are run on it."""
-
-    web: DemoWeb
-    environment: dict[str, str]
-
-    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "elunum", *words],
-            env=os.environ | self.environment,
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-        if check:
-            assert done.returncode == 0, done.stderr
-        return done
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json").stdout)
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """After one night over a copy of the demo web, which tests may change."""
-    folder = tmp_path_factory.mktemp("whole")
-    shutil.copytree(CHECKOUT / "demo" / "web", folder / "web")
-    with DemoWeb(folder=folder / "web") as web:
-        made = Installation(
-            web,
-            {
-                "ELUNUM_DATA": str(folder / "data"),
-                "ELUNUM_SOURCES": str(CHECKOUT / "demo" / "sources.csv"),
-                "ELUNUM_CRAWL_CONNECT_TO": web.address,
-                "ELUNUM_CRAWL_DELAY_S": "0",
-                "ELUNUM_CRAWL_REVISIT_MIN_DAYS": "0",
-                "ELUNUM_CRAWL_REVISIT_MAX_DAYS": "0.000001",
-            },
-        )
-        made.run("nightly")
-        yield made
-
-
-@contextmanager
-def serving(installation: Installation, *words: str) -> Iterator[httpx.Client]:
-    """The real server on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "elunum", "serve", "--port", str(port), *words],
-        env=os.environ | installation.environment,
-        cwd=CHECKOUT,
-    )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            for _ in range(300):
-                try:
-                    client.get("/healthz").raise_for_status()
-                    break
-                except httpx.HTTPError:
-                    assert process.poll() is None, "the server ended"
-                    time.sleep(0.1)
-            yield client
-    finally:
-        process.terminate()
-        assert process.wait(30) in (0, -signal.SIGTERM), "the server did not end cleanly"
-
-
-@pytest.fixture(scope="module")
-def site(installation: Installation) -> Iterator[httpx.Client]:
-    with serving(installation) as client:
-        yield client
 
 
 def found(site: httpx.Client, **parameters: Any) -> dict[str, Any]:

@@ -267,7 +267,7 @@ class Frontier:
                 raise
             self._db.execute("commit")
         except sqlite3.Error as error:
-            raise SettingsError(f"{self._path}: {error}; free space or correct ELUNUM_DATA") from None
+            raise refusal(self._path, error) from None
         finally:
             self._depth = 0
 
@@ -890,7 +890,7 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("pragma synchronous = normal")
         db.execute("pragma cache_size = -64000")
     except (OSError, sqlite3.Error) as error:
-        raise SettingsError(f"{path}: {error}; correct ELUNUM_DATA or its permissions") from None
+        raise refusal(path, error) from None
     return db
 
 
@@ -914,6 +914,15 @@ def seen_hosts(path: Path) -> Iterator[tuple[str, SeenHost]]:
             failed = errors[True].get(name) or (errors[False].get(name, {}) if at < started else {})
             if at or failed or since:
                 yield name, SeenHost(at, since, known, refusals.get(id, {}), failed)
+
+
+def refusal(path: Path, error: OSError | sqlite3.Error) -> SettingsError:
+    """What the operator can do about a frontier that cannot be read or written."""
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return SettingsError(
+            f"{path}: {error}; move it away: the next crawl begins a new one and visits every page again"
+        )
+    return SettingsError(f"{path}: {error}; free space, or correct ELUNUM_DATA or the owner and rights of the file")
 
 
 def forget(path: Path, names: Iterable[str]) -> int:

@@ -21,7 +21,7 @@ from scrapy.settings import Settings as ScrapySettings
 from elunum import visits
 from elunum.archive import ArchiveWriter, Forgotten
 from elunum.crawl.fetch import Handler
-from elunum.crawl.frontier import MAX_WAIT_S, Frontier, connect, seen_hosts
+from elunum.crawl.frontier import MAX_WAIT_S, Frontier, connect, refusal, seen_hosts
 from elunum.crawl.scope import Scope
 from elunum.crawl.spider import CrawlSpider, FrontierScheduler
 from elunum.errors import SettingsError
@@ -250,7 +250,7 @@ def _read_status(path: Path) -> CrawlReport:
             )
         }
     except sqlite3.Error as error:
-        raise SettingsError(f"{path}: {error}; it was not written by this version, move it away") from None
+        raise refusal(path, error) from None
     finally:
         db.close()
     seconds = max((ended or seen) - started, 0.001)

@@ -232,9 +232,16 @@ def _reusable(settings: Settings) -> About | None:
     """The served version, when the next one can start from it."""
     try:
         about = read_about(settings)
-    except IndexVersionError:
+        _ready(settings.index_dir / about.version)
+    except (IndexVersionError, OSError, ValueError):  # absent, of another format, or files of it are missing
         return None
     return about if about.referentiel_version == load_referentiel().version else None
+
+
+def _ready(version: Path) -> tantivy.Searcher:
+    """A version with all its files. Raises OSError or ValueError (as tantivy says everything) when one is missing."""
+    read_vocabulary(version)
+    return open_index(version).searcher()
 
 
 def _link(version: Path, aside: Path) -> None:
@@ -289,10 +296,9 @@ MUCH = 20
 def _lost(settings: Settings, version: Path) -> Iterator[str]:
     """Sources that lost most of their documents since the served version."""
     try:
-        about = read_about(settings)
-    except IndexVersionError:
+        before = _sources(_ready(settings.index_dir / read_about(settings).version))
+    except (IndexVersionError, OSError, ValueError):
         return
-    before = _sources(open_index(settings.index_dir / about.version).searcher())
     after = _sources(open_index(version).searcher())
     for key, count in sorted(before.items()):
         if count >= MUCH and after.get(key, 0) < count / 5:

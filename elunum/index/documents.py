@@ -17,7 +17,7 @@ from types import TracebackType
 
 import msgspec
 
-from elunum.errors import IndexVersionError
+from elunum.errors import ElunumError, IndexVersionError, SettingsError
 from elunum.model import Document, DocumentId
 
 FORMAT = 1
@@ -56,8 +56,10 @@ class Counts:
 
 
 class Documents:
-    """The store at `path`, created when absent. Raises IndexVersionError when another version of Elunum wrote it.
+    """The store at `path`, created when absent.
 
+    Raises IndexVersionError when another version of Elunum wrote it or when it is damaged, and SettingsError when the
+    disk is full or refuses to be written: as it is opened, or at the end of a `with` block where that came to light.
     One process writes at a time; readers in other processes see the last commit. A change made outside
     `with store.transaction()` is committed at once.
     """
@@ -65,22 +67,21 @@ class Documents:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        # Autocommit: transactions are opened by transaction() alone. Wait rather than fail when another process writes.
-        self.db = sqlite3.connect(path, isolation_level=None, timeout=60)
+        try:
+            # Autocommit: transactions are opened by transaction() alone. Wait rather than fail when another writes.
+            self.db = sqlite3.connect(path, isolation_level=None, timeout=60)
+        except sqlite3.Error as error:
+            raise _refusal(path, error) from None
         try:
             self.db.execute("pragma journal_mode = wal")
             # A power cut may lose the last commits, never half of one; the archive still has what they held.
             self.db.execute("pragma synchronous = normal")
             self.db.executescript(_SCHEMA)
             if self.noted("format", str(FORMAT)) != str(FORMAT):
-                raise sqlite3.DatabaseError
-        except sqlite3.DatabaseError as error:
+                raise sqlite3.DatabaseError("written by another version of Elunum")
+        except sqlite3.Error as error:
             self.db.close()
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            raise IndexVersionError(
-                f"{path} was not written by this version of Elunum; remove it and run `elunum index --full`"
-            ) from None
+            raise _refusal(path, error) from None
 
     def close(self) -> None:
         """Release the file."""
@@ -91,6 +92,8 @@ class Documents:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise _refusal(self.path, error) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -99,7 +102,8 @@ class Documents:
         try:
             yield
         except BaseException:
-            self.db.execute("rollback")
+            if self.db.in_transaction:  # a full disk has already ended it
+                self.db.execute("rollback")
             raise
         self.db.execute("commit")
 
@@ -206,3 +210,10 @@ class Documents:
 def _document(body: bytes, seen: str) -> Document:
     document = _decoder.decode(zlib.decompress(body))
     return replace(document, fetched_at=datetime.fromisoformat(seen)) if seen else document
+
+
+def _refusal(path: Path, error: sqlite3.Error) -> ElunumError:
+    """What the operator can do about a store that SQLite cannot read or write."""
+    if isinstance(error, sqlite3.OperationalError):  # the disk, the rights, a lock: the store itself is whole
+        return SettingsError(f"{path}: {error}; free space, or correct ELUNUM_DATA or the owner and rights of the file")
+    return IndexVersionError(f"{path}: {error}; remove it and run `elunum index --full`: the archive holds all it held")

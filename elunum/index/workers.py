@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -148,7 +149,13 @@ class Workers(Generic[Job, Answer]):
         process = self._context.Process(
             target=_serve, args=(self._task, self._preload, theirs, self._settings), daemon=True
         )
-        process.start()
+        # The server that forks processes must outlive a Ctrl-C meant for the command, even while it starts.
+        resource_tracker.ensure_running()  # before: it ends by letting SIGINT in
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         worker: _Worker[Job] = _Worker(process, ours)
         self._pool.append(worker)
@@ -167,23 +174,24 @@ def _serve(task: Callable[[Job], Answer], preload: str, pipe: Connection, settin
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends us
     importlib.import_module(preload)  # nothing to do when the server has
     _limit_memory(settings.memory_mb)
-    pipe.send(_READY)
-    while True:
-        try:
-            job = pipe.recv()
-        except (EOFError, OSError):
-            return
-        # Should the command be killed while we are stuck, nobody else would end us.
-        signal.alarm(ceil(settings.timeout_s) + 5)
-        answer: Answer | Skipped
-        try:
-            answer = task(job)
-        except MemoryError:
-            answer = OUT_OF_MEMORY
-        except RecursionError:
-            answer = Skipped("too deep")
+    with suppress(EOFError, OSError):  # the command was killed: there is nobody left to answer
+        pipe.send(_READY)
+        while True:
+            pipe.send(_answer(task, pipe.recv(), settings))
+
+
+def _answer(task: Callable[[Job], Answer], job: Job, settings: ExtractSettings) -> Answer | Skipped:
+    """One job, done or given up."""
+    # Should the command be killed while we are stuck, nobody else would end us.
+    signal.alarm(ceil(settings.timeout_s) + 5)
+    try:
+        return task(job)
+    except MemoryError:
+        return OUT_OF_MEMORY
+    except RecursionError:
+        return Skipped("too deep")
+    finally:
         signal.alarm(0)
-        pipe.send(answer)
 
 
 def _limit_memory(megabytes: int) -> None:

@@ -20,6 +20,7 @@ from tantivy import Occur, Order
 from tantivy import Query as EngineQuery
 
 from elunum import geo
+from elunum.errors import IndexVersionError
 from elunum.index import build
 from elunum.index.schema import Shown, group_of, read_shown
 from elunum.index.tags import Referentiel, load_referentiel
@@ -401,11 +402,18 @@ class Engine:
         except OSError:
             target = "current"  # missing: what is wrong is said by read_about
         about = build.read_about(self.settings, target)
-        index = build.open_index(self.settings.index_dir / target)
-        index.config_reader("manual", 0)
-        index.reload()
-        spelling = Spelling(build.read_vocabulary(self.settings.index_dir / target))
-        return _Served(about, target, index, index.schema, index.searcher(), spelling)
+        path = self.settings.index_dir / target
+        try:
+            index = build.open_index(path)
+            index.config_reader("manual", 0)
+            index.reload()
+            spelling = Spelling(build.read_vocabulary(path))
+            return _Served(about, target, index, index.schema, index.searcher(), spelling)
+        except (OSError, ValueError):  # tantivy says everything with ValueError
+            raise IndexVersionError(
+                f"{path} cannot be opened; allow this user to write there, for the engine takes a lock, or run "
+                "`elunum index --full` if files are missing"
+            ) from None
 
     def _answer(self, served: _Served, search: Search, limit: int, offset: int) -> _Answer:
         """What a search finds, its spelling corrected when nothing holds all its words as typed."""
@@ -456,7 +464,8 @@ class Engine:
     def _page(
         self, served: _Served, whole: EngineQuery, asked: Search, query: Query, limit: int, offset: int
     ) -> tuple[int, list[tuple[float, Any, int]]]:
-        if asked.sort == "date" or query.is_empty:
+        # Without words, pages differ by their date alone, unless by how comparable their collectivité is.
+        if asked.sort == "date" or (query.is_empty and not asked.like):
             result = served.searcher.search(whole, limit, offset=offset, order_by_field="day", order=Order.Desc)
             return _count(result), [(0.0, address, 0) for _, address in result.hits]
         result = served.searcher.search(whole, limit, offset=offset, weight_by_field="weight")

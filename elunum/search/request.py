@@ -30,8 +30,7 @@ def from_params(pairs: Iterable[tuple[str, str]]) -> Search:
     for name, value in pairs:
         reader = _READERS.get(name)
         if reader is None:
-            known = name if re.fullmatch(r"[a-z_]{1,20}", name) else "?"
-            raise QueryError(known, "rien : ce paramètre n’existe pas. Existent : " + ", ".join(_READERS))
+            raise QueryError(known(name), "rien : ce paramètre n’existe pas. Existent : " + ", ".join(_READERS))
         if not value.strip():
             continue
         found = reader(name, value if name == "q" else value.strip())
@@ -44,6 +43,11 @@ def from_params(pairs: Iterable[tuple[str, str]]) -> Search:
         else:
             values[name] = found
     return _coherent(Search(**values))
+
+
+def known(name: str) -> str:
+    """The name of an unknown parameter, if it looks like one: what else was put there may be a reader's words."""
+    return name if re.fullmatch(r"[a-z_]{1,20}", name) else "?"
 
 
 def to_params(search: Search) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from elunum.errors import QueryError
 from elunum.index.tags import Referentiel, load_referentiel
 from elunum.model import DocumentId, Kind, Search, Source, TreeEnjeu
 from elunum.search.engine import Engine, open_engine
-from elunum.search.request import from_params, to_params
+from elunum.search.request import from_params, known, to_params
 from elunum.settings import Settings
 from elunum.text import fold
 
@@ -172,7 +172,9 @@ def only(pairs: Iterable[tuple[str, str]], *names: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in pairs:
         if name not in names:
-            raise QueryError("inconnu", "aucune valeur ici ; sur cette page on connaît " + (", ".join(names) or "rien"))
+            raise QueryError(
+                known(name), "aucune valeur ici ; sur cette page on connaît " + (", ".join(names) or "rien")
+            )
         if len(value) > 200:
             raise QueryError(name, "au plus 200 caractères")
         values[name] = value

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("elunum.site")
 
 
-def serve(settings: Settings) -> None:
-    """Answer readers until SIGTERM or SIGINT.
+def serve(settings: Settings, listens: Callable[[int], None] = lambda port: None) -> None:
+    """Answer readers until SIGTERM or SIGINT. listens: called once with the port.
 
     Raises SettingsError when the port is taken, IndexVersionError when there is no index: before any worker starts.
     """
