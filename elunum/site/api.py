@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from elunum.model import Hit, Results
-from elunum.site import replies
+from elunum.site import register, replies
 from elunum.site.context import asked, chosen_of, context, number, only, pairs_of
 
 
@@ -125,6 +125,8 @@ class EnjeuxAnswer(_Answer):
 
 
 class SourceAnswer(_Answer):
+    """A site of the register, and what is known of it. `refusals` and `errors` count by the crawler's reasons."""
+
     url: str
     name: str
     kind: str
@@ -132,6 +134,13 @@ class SourceAnswer(_Answer):
     siren: str
     departement: str
     region: str
+    key: str
+    pages: int
+    last_visit: datetime | None
+    silent_since: datetime | None
+    known: int
+    refusals: dict[str, int]
+    errors: dict[str, int]
 
 
 class SourcesAnswer(_Answer):
@@ -342,17 +351,22 @@ async def enjeux(request: Request) -> Response:
     "/sources",
     SourcesAnswer,
     _documented(
-        ("nom", _WORD, "Mots du nom ou de l’adresse"), ("kind", _WORD, "Qui publie"), ("page", _COUNT, "Par cent")
+        ("q", _WORD | {"maxLength": 200}, "Mots du nom ou de l’adresse"),
+        ("kind", _WORD, "Qui publie"),
+        ("commune", _WORD | {"maxLength": 200}, "Nom ou code INSEE de la commune"),
+        *((name, PARAMETERS[name][0], PARAMETERS[name][1]) for name in ("departement", "region")),
+        ("page", {"type": "integer", "minimum": 1, "maximum": register.MAX_PAGE, "default": 1}, "Page de la liste"),
+        ("size", {"type": "integer", "minimum": 1, "maximum": 100, "default": 100}, "Sources par page"),
     ),
     _ERRORS,
 )
 async def sources(request: Request) -> Response:
-    """La liste des sources visitées, cent par page."""
-    values = only(await pairs_of(request), "nom", "kind", "page")
-    found = context(request).sources_like(values)
-    now = number(values, "page", 1, 2000)
-    shown = [_fields(source) for source in found[(now - 1) * 100 : now * 100]]
-    return replies.json(request, {"total": len(found), "page": now, "sources": shown}, replies.SHORT)
+    """Les sources : leur dernière visite, leurs pages dans l’index, et pourquoi d’autres n’y sont pas."""
+    values = only(await pairs_of(request), *register.CHOICES, "page", "size")
+    now, size = number(values, "page", 1, register.MAX_PAGE), number(values, "size", 100, register.MAX_SIZE)
+    part = context(request).register.part(values, now, size)
+    told = {"total": part.total, "page": now, "sources": [listed.object() for listed in part.listed]}
+    return replies.json(request, told, replies.NO_STORE if values else replies.SHORT)
 
 
 @_get("/collectivites/{insee}", CollectiviteAnswer, _in_path("insee", "Code INSEE ou SIREN"), _ERRORS | _NOT_FOUND)

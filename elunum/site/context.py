@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from elunum import geo
-from elunum import sources as register
 from elunum.errors import QueryError
 from elunum.index.tags import Referentiel, load_referentiel
-from elunum.model import DocumentId, Kind, Search, Source, TreeEnjeu
+from elunum.model import DocumentId, Search, TreeEnjeu
 from elunum.search.engine import Engine, open_engine
 from elunum.search.request import from_params, known, to_params
 from elunum.settings import Settings
-from elunum.text import fold
+from elunum.site.register import Register
 
 MAX_CHOSEN = 50
 MAX_FIELDS = 200
@@ -35,23 +34,12 @@ class Context:
         self.engine: Engine = open_engine(settings)
         self.geo = geo.load()
         self.referentiel: Referentiel = load_referentiel()
+        self.register = Register(settings.sources, settings.data, self.engine, self.geo)
         self._tree: tuple[str, tuple[TreeEnjeu, ...]] = ("", ())
         # What is read at first use (names of places, lexicon) is read now: no reader waits for it.
         self.engine.search(Search(q="Elunum"))
         self.tree()
-
-    @cached_property
-    def sources(self) -> tuple[tuple[str, Source], ...]:
-        """The register, each source beside its folded name and address: what the page of sources is searched with."""
-        return tuple((fold(f"{source.name} {source.url}"), source) for source in register.read(self.settings.sources))
-
-    def sources_like(self, values: dict[str, str]) -> list[Source]:
-        """Sources whose name or address holds every word of `nom`, of the `kind` asked. Raises QueryError."""
-        kind = values.get("kind", "")
-        if kind and kind not in get_args(Kind):
-            raise QueryError("kind", "l’une de ces valeurs : " + ", ".join(get_args(Kind)))
-        words = fold(values.get("nom", "")).split()
-        return [s for text, s in self.sources if (not kind or s.kind == kind) and all(word in text for word in words)]
+        self.register.found({})
 
     def tree(self) -> tuple[TreeEnjeu, ...]:
         """The tree of enjeux, counted once for each index version: it reads the whole index."""

@@ -13,15 +13,14 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
 from xml.sax.saxutils import escape
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elunum.model import Hit, Search, Source
-from elunum.site import replies, views
+from elunum.model import Hit, Search
+from elunum.site import register, replies, views
 from elunum.site.context import Asked, Context, asked, chosen_of, context, only, pairs_of
 from elunum.site.metrics import Address
 
@@ -238,11 +237,11 @@ def _only_ids(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 async def sources_csv(request: Request) -> Response:
-    """/sources.csv: the register, or the part that /sources shows, in the format that sources.csv is read in."""
-    found: list[Source] = context(request).sources_like(only(await pairs_of(request), "nom", "kind"))
-    names = ["url", "name", "kind", "insee", "siren", "departement", "region"]
-    rows: list[list[Any]] = [[getattr(source, name) for name in names] for source in found]
-    return replies.download(request, csv_rows(names, rows), CSV, "sources.csv", replies.SHORT)
+    """/sources.csv: the register, or the part that /sources shows: the columns of sources.csv, then what is known."""
+    values = only(await pairs_of(request), *register.CHOICES)
+    rows = (listed.row() for listed in context(request).register.every(values))
+    headers = replies.NO_STORE if values else replies.SHORT
+    return replies.download(request, csv_rows(register.COLUMNS, rows), CSV, "sources.csv", headers)
 
 
 ROUTES = [

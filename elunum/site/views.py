@@ -13,15 +13,18 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 from urllib.parse import urlencode
 
+import msgspec
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from elunum import __version__
 from elunum.errors import QueryError
+from elunum.index.build import read_about
 from elunum.index.tags import Referentiel, load_referentiel
 from elunum.model import DocumentId, FacetValue, Hit, Kind, Results, Search, Territory
-from elunum.site import metrics, pictures, replies
+from elunum.site import metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
 from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of
 
@@ -367,7 +370,7 @@ async def collectivite(request: Request) -> Response:
     found = here.engine.collectivite(request.path_params["code"])
     if found is None:
         raise HTTPException(404)
-    sources = [source for _, source in here.sources if found.territory.code in (source.insee, source.siren)]
+    sources = [source for source in here.register if found.territory.code in (source.insee, source.siren)]
     return page(
         request, "collectivite.html",
         asked=Asked(Search()), found=found, tiles=_mosaic(here, found), sources=sources,
@@ -416,17 +419,35 @@ async def tree(request: Request) -> Response:
 
 
 async def sources(request: Request) -> Response:
-    """/sources: the register, searched by name or address, by kind."""
-    values = only(await pairs_of(request), "nom", "kind", "page")
-    found = context(request).sources_like(values)
-    now = number(values, "page", 1, 2000)
-    shown = found[(now - 1) * 50 : now * 50]
-    last = max(1, -(-len(found) // 50))
+    """/sources: the register, searched by name or address, by kind and by place."""
+    values = only(await pairs_of(request), *register.CHOICES, "page", "size")
+    now, size = number(values, "page", 1, register.MAX_PAGE), number(values, "size", register.SIZE, register.MAX_SIZE)
+    here = context(request)
+    part = here.register.part(values, now, size)
     return page(
         request, "sources.html", replies.NO_STORE if values else replies.SHORT,
-        sources=shown, total=len(found), now=now, last=last, name=values.get("nom", ""), kind=values.get("kind", ""),
-        query=urlencode({key: value for key, value in values.items() if key != "page"}),
+        part=part, asked_for={name: values.get(name, "") for name in register.CHOICES},
+        regions=sorted(here.geo.all("region"), key=lambda region: region.name),
+        departements=here.geo.all("departement"),
+        query=urlencode({name: value for name, value in values.items() if name != "page"}),
+        choices=urlencode({name: value for name, value in values.items() if name in register.CHOICES}),
     )  # fmt: skip
+
+
+async def source(request: Request) -> Response:
+    """/sources/{key}: all that is known of a source, and how its webmaster corrects or refuses."""
+    only(await pairs_of(request))
+    here = context(request)
+    listed = here.register.one(request.path_params["key"])
+    if listed is None:
+        raise HTTPException(404)
+    places = [
+        place
+        for kind, code in (("commune", listed.source.insee), ("epci", listed.source.siren),
+                           ("departement", listed.source.departement), ("region", listed.source.region))
+        if code and (place := here.geo.territory(kind, code))
+    ]  # fmt: skip
+    return page(request, "source.html", listed=listed, places=places, reason=register.reason)
 
 
 # --- what we promise, and what we are -------------------------------------------------------------------------------
@@ -456,8 +477,26 @@ async def state(request: Request) -> Response:
         # No night yet, or one written by another version: the page says so.
         ended, took_h, counts, whole = None, 0.0, [], False
     return page(
-        request, "etat.html", info=here.engine.info(), ended=ended, took_h=took_h, counts=counts, whole=whole
+        request, "etat.html", info=here.engine.info(), ended=ended, took_h=took_h, counts=counts, whole=whole,
+        crawl=here.register.crawl(), reason=register.reason,
     )  # fmt: skip
+
+
+async def state_json(request: Request) -> Response:
+    """/etat.json: what `elunum status --json` prints; of a crawl that goes on, as it was minutes ago."""
+    only(await pairs_of(request))
+    here = context(request)
+    try:
+        night = orjson.loads((here.settings.data / "nightly.json").read_bytes())
+    except (OSError, ValueError):
+        night = None
+    told = {
+        "version": __version__,
+        "index": msgspec.to_builtins(read_about(here.settings)),
+        "crawl": here.register.visits.crawl,
+        "nightly": night,
+    }
+    return replies.json(request, told, replies.SHORT)
 
 
 def text_page(template: str) -> Any:
@@ -545,7 +584,9 @@ ROUTES = [
     _route("/enjeux", enjeux),
     _route("/arbre", tree),
     _route("/sources", sources),
+    _route("/sources/{key:path}", source),
     _route("/etat", state),
+    _route("/etat.json", state_json),
     _route("/confidentialite", text_page("confidentialite.html")),
     _route("/robot", text_page("robot.html")),
     _route("/accessibilite", text_page("accessibilite.html")),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
 
 from tests.browser.conftest import Open
 from tests.site.test_pages import PAGES
+from tests.site.test_register import crawled as crawled
+from tests.site.test_register import register as register
 
 pytestmark = pytest.mark.browser
 
@@ -42,3 +46,16 @@ def test_no_page_scrolls_sideways_from_320_to_1600_pixels_nor_with_text_twice_as
             if page.evaluate("document.documentElement.scrollWidth") > width:
                 wide.append((path, width, text))
     assert wide == []
+
+
+def test_the_register_and_the_state_after_a_crawl_are_accessible_and_narrow(
+    browser: Browser, register: httpx.Client
+) -> None:
+    told = register.get("/api/v1/sources").json()["sources"]
+    most = max(told, key=lambda source: len(source["refusals"]))
+    page = browser.new_page(base_url=str(register.base_url), viewport={"width": 320, "height": 900})
+    for path in ("/sources?size=100", f"/sources/{most['key']}", "/etat"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+        assert Axe().run(page, options=RULES).response["violations"] == [], path
+    page.close()

@@ -125,7 +125,7 @@ def harmless(page: str) -> None:
 @pytest.mark.parametrize(
     "path",
     ["/recherche?q=subvention&size=50", "/recherche?q=script", "/recherche?q=%3Cscript%3Ealert(1)%3C/script%3E",
-     "/sources", "/sources?nom=script", "/carte?q=subvention", "/arbre", "/enjeux", "/",
+     "/sources", "/sources?q=script", "/carte?q=subvention", "/arbre", "/enjeux", "/",
      "/recherche?q=%22%3E%3Cimg%20src%3Dx%3E",
      "/recherche?%3Cscript%3E=1", "/%3Cscript%3Ealert(1)%3C/script%3E", "/communes?q=%3Csvg%20onload%3D1%3E"],
 )  # fmt: skip

@@ -21,7 +21,7 @@ from elunum.site import api
         ("/suggest", api.SuggestAnswer),
         ("/enjeux", api.EnjeuxAnswer),
         ("/sources", api.SourcesAnswer),
-        ("/sources?nom=ville&kind=commune", api.SourcesAnswer),
+        ("/sources?q=ville&kind=commune", api.SourcesAnswer),
         ("/collectivites/68278", api.CollectiviteAnswer),
         ("/collectivites/200066009", api.CollectiviteAnswer),
     ],

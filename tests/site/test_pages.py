@@ -9,7 +9,9 @@ import pytest
 
 PAGES = [
     "/", "/discret", "/recherche", "/recherche?q=budget+participatif", "/recherche?q=zzyzx", "/enjeux", "/arbre",
-    "/arbre?enjeu=democratie-locale", "/carte", "/carte?q=eau", "/sources", "/sources?nom=ville", "/communes",
+    "/arbre?enjeu=democratie-locale", "/carte", "/carte?q=eau", "/sources", "/sources?q=ville",
+    "/sources?departement=68", "/sources/rixheim.example",
+    "/communes",
     "/communes?nom=saint-martin", "/collectivites/68278", "/collectivites/200066009", "/confidentialite", "/robot",
     "/accessibilite", "/api", "/mentions-legales", "/etat", "/note",
 ]  # fmt: skip
