@@ -45,11 +45,24 @@ class Stage:
         )
 
 
+_WHOLE_TREE = """
+import ctypes, os, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER, prctl(2): processes that outlive their parent become ours
+code = subprocess.call([sys.executable, "-m", "elunum", *sys.argv[1:]])
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    sys.exit(code)
+"""
+"""Runs a command and waits for every process it leaves: extraction workers end after it, and their time counts."""
+
+
 def run(name: str, words: list[str], environment: dict[str, str]) -> Stage:
     """Run `elunum WORDS --json`, with its wall and CPU seconds and its peak memory."""
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(
-        [sys.executable, "-m", "elunum", *words, "--json"], env=os.environ | environment, stdout=subprocess.PIPE
+        [sys.executable, "-c", _WHOLE_TREE, *words, "--json"], env=os.environ | environment, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     with process.stdout:
