@@ -32,6 +32,9 @@ class _File(msgspec.Struct):
     hosts: dict[str, msgspec.Raw]  # of Host: read when one is asked for
 
 
+_HOST = msgspec.json.Decoder(Host)
+
+
 def file_of(folder: Path, shard: tuple[int, int] = (1, 1)) -> Path:
     """Where the crawler of a shard writes."""
     return folder / ("visits.json" if shard == (1, 1) else f"visits-{shard[0]}-of-{shard[1]}.json")
@@ -76,10 +79,18 @@ class Visits:
 
     def host(self, name: str) -> Host | None:
         """What is known of a host, under either of its names (with and without www.); None before any visit."""
-        bare = name.removeprefix("www.")
+        return self.hosts([name])[0]
+
+    def hosts(self, names: Iterable[str]) -> list[Host | None]:
+        """The same of many, for one look at the folder."""
+        files = self._fresh()
+        return [self._host(files, name.removeprefix("www.")) for name in names]
+
+    @staticmethod
+    def _host(files: Iterable[_File], bare: str) -> Host | None:
         found = [
-            msgspec.json.decode(raw, type=Host)
-            for file in self._fresh()
+            _HOST.decode(raw)
+            for file in files
             for twin in (bare, f"www.{bare}")
             if (raw := file.hosts.get(twin)) is not None
         ]

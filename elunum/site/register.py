@@ -233,11 +233,11 @@ class Register:
 
     def _listed(self, sources: Sequence[Source]) -> list[Listed]:
         pages = self._engine.pages_by_source()
+        hosts = [host_of(source.url) for source in sources]
         found = []
-        for source in sources:
-            key, host = key_of(source.url), host_of(source.url)
-            shared = self._sharing.get(host.removeprefix("www."), 1)
-            found.append(Listed(source, key, pages.get(key, 0), self.visits.host(host), shared))
+        for source, host, visit in zip(sources, hosts, self.visits.hosts(hosts), strict=True):
+            key, shared = key_of(source.url), self._sharing.get(host.removeprefix("www."), 1)
+            found.append(Listed(source, key, pages.get(key, 0), visit, shared))
         return found
 
     def _fresh(self) -> SourceList:

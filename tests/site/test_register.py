@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from typing import Any
 
@@ -41,7 +42,8 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         settings = Settings(
             data=folder / "data", sources=listed, crawl=CrawlSettings(connect_to=web.address, delay_s=0.0)
         )
-        crawl(settings, read(listed))
+        with ThreadPoolExecutor(1) as thread:  # a browser that is open has a loop of its own in this one
+            thread.submit(crawl, settings, read(listed)).result()
     update(settings, SourceList(read(listed)))
     build(settings)
     return settings
