@@ -20,8 +20,9 @@ FLAGS = [
 Open = Callable[..., BrowserContext]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Closed with the last test of this folder: Playwright keeps an event loop running, and the crawl needs its own."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed; `make browser` installs it")
     with sync_playwright() as playwright:
