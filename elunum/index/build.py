@@ -190,7 +190,7 @@ def write(
         now,
         revision,
         searcher.num_docs,
-        len(_sources(searcher)),
+        len(count_sources(searcher)),
         referentiel.version,
         fetched_at,
     )
@@ -221,7 +221,7 @@ def _write_vocabulary(version: Path, vocabulary: Counter[str]) -> None:
     folder.write_whole(version / "words.tsv", "\n".join(f"{word}\t{count}" for word, count in kept).encode())
 
 
-def _sources(searcher: tantivy.Searcher) -> dict[str, int]:
+def count_sources(searcher: tantivy.Searcher) -> dict[str, int]:
     """Documents of each source."""
     asked = {"sources": {"terms": {"field": "source", "size": 200_000}}}
     found = searcher.aggregate(tantivy.Query.all_query(), asked)["sources"]["buckets"]
@@ -296,10 +296,10 @@ MUCH = 20
 def _lost(settings: Settings, version: Path) -> Iterator[str]:
     """Sources that lost most of their documents since the served version."""
     try:
-        before = _sources(_ready(settings.index_dir / read_about(settings).version))
+        before = count_sources(_ready(settings.index_dir / read_about(settings).version))
     except (IndexVersionError, OSError, ValueError):
         return
-    after = _sources(open_index(version).searcher())
+    after = count_sources(open_index(version).searcher())
     for key, count in sorted(before.items()):
         if count >= MUCH and after.get(key, 0) < count / 5:
             yield f"{key.partition(chr(9))[0]}: {count} -> {after.get(key, 0)}"

@@ -27,7 +27,7 @@ from elunum.model import (
 )
 from elunum.text import analyse, nfc, stems
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000
@@ -53,6 +53,8 @@ def schema() -> Schema:
     for name in ("title", "title_words", "headings", "lead", "body"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="position")
     builder.add_text_field("body_words", tokenizer_name=SPACED, index_option="freq")
+    # Each stem of title, headings, text and address, once: whether a document answers is one list a word, not four.
+    builder.add_text_field("any", tokenizer_name=SPACED, index_option="basic")
     builder.add_text_field("address", tokenizer_name=SPACED, index_option="freq")
     # Every facet value, as "name:value": counting one column serves all facets. Communes and EPCI are not counted, and
     # stay out of it: thousands of values would cost more than the rest of an answer.
@@ -60,6 +62,7 @@ def schema() -> Schema:
     builder.add_text_field("place", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("site", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("source", tokenizer_name="raw", index_option="basic", fast=True)  # key, tab, name
+    builder.add_unsigned_field("publisher", fast=True)  # number of the source: cheaper to count than its text
     builder.add_text_field("territory", tokenizer_name="raw", index_option="basic", fast=True)
     builder.add_unsigned_field("group", indexed=True, fast=True)  # who publishes: the territory, or else the source
     builder.add_unsigned_field("day", indexed=True, fast=True)  # proleptic ordinal; 0 without a date
@@ -113,19 +116,22 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
     places = places_of(document, territory, geo)
     body_words, body = _split(analyse(document.text)[:MAX_INDEXED_WORDS])
     title_words, title = _split(analyse(document.title))
+    headings, address = stems(" \n ".join(document.headings)), stems(address_words(document.url))
     fields: dict[str, Any] = {
         "id": document.id,
         "title": " ".join(title),
         "title_words": " ".join(title_words),
-        "headings": " ".join(stems(" \n ".join(document.headings))),
+        "headings": " ".join(headings),
         "lead": " ".join(body[:LEAD_WORDS]),
         "body": " ".join(body),
         "body_words": " ".join(body_words),
-        "address": " ".join(stems(address_words(document.url))),
+        "address": " ".join(address),
+        "any": " ".join({*title, *headings, *body, *address}),
         "facet": facets_of(document, shown, places),
         "place": places,
         "site": sites_of(document),
         "source": f"{shown.source_key}\t{shown.source.name}",
+        "publisher": group_of(shown.source_key),
         "group": group_of(shown.territory or shown.source_key),
         "day": document.date.toordinal() if document.date else 0,
         "weight": weight_of(document),

@@ -148,6 +148,7 @@ class _Served:
     schema: tantivy.Schema
     searcher: tantivy.Searcher
     spelling: Spelling
+    sources: dict[int, str]  # key, tab, name of each source by its number
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +157,11 @@ class _Answer:
 
     query: Query
     asked: Search  # with the operators found in the words
-    main: EngineQuery  # the words alone, for counting
+    main: EngineQuery  # the documents that answer the words
+    inside: EngineQuery  # and the filters
     filters: dict[str, EngineQuery]
     gains: list[compiled.Labelled]  # what only adds to scores
-    whole: EngineQuery  # words, filters and what adds to scores
+    whole: EngineQuery  # the same, with what adds to scores
     total: int
     found: tuple[tuple[float, Any, int], ...]  # score, address, and how many more of the same publisher
     others: tuple[Alternative, ...]
@@ -180,6 +182,7 @@ class Engine:
         self.referentiel: Referentiel = load_referentiel()
         self.geo.named("")  # its tables of names are made now rather than at the first reader's expense
         self._link = settings.index_dir / "current"
+        self._labels: dict[tuple[str, str], str] = {}
         self._served = self._open()
         self._by_source: tuple[str, Mapping[str, int]] = ("", {})
 
@@ -196,10 +199,9 @@ class Engine:
         hits = []
         for score, address, hidden in answer.found:
             shown = self._shown(served, address)
-            hit = _hit(shown, snippet(shown.text, wanted), score)
-            if explain:
-                hit = replace(hit, explanation=self._explained(served, answer, address, score))
-            hits.append(replace(hit, others=hidden, comparable=reasons.get(shown.territory, "")))
+            html, comparable = snippet(shown.text, wanted), reasons.get(shown.territory, "")
+            explanation = self._explained(served, answer, address, score) if explain else ()
+            hits.append(_hit(shown, html, score, hidden, comparable, explanation))
         facets = self._facets(served, answer)
         return Results(
             query=search.q,
@@ -379,8 +381,8 @@ class Engine:
         """Territories with their number of results, most first: communes, EPCI, départements and régions that publish,
         or that the text of a national page is about."""
         served = self._current()
-        whole = self._answer(served, replace(search, one_per="none"), 1, 0).whole
-        buckets = _terms(served, whole, "territory", _GROUPS)
+        inside = self._answer(served, replace(search, one_per="none"), 1, 0).inside
+        buckets = _terms(served, inside, "territory", _GROUPS)
         found = ((self._territory(key), count) for key, count in buckets.items())
         return tuple(Point(territory, count) for territory, count in found if territory is not None)
 
@@ -408,7 +410,9 @@ class Engine:
             index.config_reader("manual", 0)
             index.reload()
             spelling = Spelling(build.read_vocabulary(path))
-            return _Served(about, target, index, index.schema, index.searcher(), spelling)
+            searcher = index.searcher()
+            sources = {group_of(source.partition("\t")[0]): source for source in build.count_sources(searcher)}
+            return _Served(about, target, index, index.schema, searcher, spelling, sources)
         except (OSError, ValueError):  # tantivy says everything with ValueError
             raise IndexVersionError(
                 f"{path} cannot be opened; allow this user to write there, for the engine takes a lock, or run "
@@ -446,20 +450,26 @@ class Engine:
             *(compiled.closeness(served.schema, peers, self.ranking) if asked.like else ()),
         ]
         words = len(query.words)
-        levels = [words] if words < 2 else [words, -(-words * 3 // 5), 1] if asked.sort == "date" else [words, 1]
         relaxed = False
-        for level in levels:
-            main = compiled.words_query(served.schema, query, others, named, level, self.ranking)
-            whole = compiled.together(main, filters.values(), (gain for _, gain in gains))
-            if asked.one_per == "collectivite":
-                total, found = self._one_per(served, whole, asked, query)
-            else:
-                total, found = self._page(served, whole, asked, query, limit, offset)
-            relaxed = relaxed or (level == words > 1 and total == 0)
-            if total >= (1 if asked.sort == "date" else ENOUGH):
+        levels = {words, -(-words * 3 // 5), 1} if asked.sort == "date" else {words, 1}
+        for level in sorted(levels, reverse=True) if words > 1 else (words,):
+            main = compiled.matching(served.schema, query, others, named, level, self.ranking)
+            inside = compiled.together(main, filters.values())
+            if level <= 1:
                 break
-        counted = compiled.words_query(served.schema, query, others, named, level, compiled.COUNTING)
-        return _Answer(query, asked, counted, filters, gains, whole, total, tuple(found), others, named, peers, relaxed)
+            count = _count(served.searcher.search(inside, 1, order_by_field="day"))
+            relaxed = relaxed or (level == words and count == 0)
+            if count >= (1 if asked.sort == "date" else ENOUGH):
+                break
+        scored = compiled.words_query(served.schema, query, others, named, level, self.ranking)
+        whole = compiled.together(scored, filters.values(), (gain for _, gain in gains))
+        if asked.one_per == "collectivite":
+            total, found = self._one_per(served, inside, whole, asked, query)
+        else:
+            total, found = self._page(served, whole, asked, query, limit, offset)
+        return _Answer(
+            query, asked, main, inside, filters, gains, whole, total, tuple(found), others, named, peers, relaxed
+        )
 
     def _page(
         self, served: _Served, whole: EngineQuery, asked: Search, query: Query, limit: int, offset: int
@@ -472,10 +482,10 @@ class Engine:
         return _count(result), [(score, address, 0) for score, address in result.hits]
 
     def _one_per(
-        self, served: _Served, whole: EngineQuery, asked: Search, query: Query
+        self, served: _Served, inside: EngineQuery, whole: EngineQuery, asked: Search, query: Query
     ) -> tuple[int, list[tuple[float, Any, int]]]:
         """The best result of each publisher; the total counts publishers."""
-        counts = _terms(served, whole, "group", _GROUPS)
+        counts = _terms(served, inside, "group", _GROUPS)
         start, wanted = (asked.page - 1) * asked.size, asked.page * asked.size
         first: dict[int, tuple[float, Any]] = {}
         depth = wanted * 4
@@ -505,7 +515,7 @@ class Engine:
     def _facets(self, served: _Served, answer: _Answer) -> dict[str, tuple[FacetValue, ...]]:
         """Counts by value. A facet already chosen counts what choosing another value instead would return."""
         main, filters, asked = answer.main, answer.filters, answer.asked
-        counts = _counted(served, compiled.together(main, filters.values()), sources=True)
+        counts = _counted(served, answer.inside, sources=True)
         values: dict[str, dict[str, int]] = {name: {} for name in FACETS}
         for key, count in counts.items():
             name, _, value = key.partition(":")
@@ -513,9 +523,9 @@ class Engine:
                 values[name][value] = count
         for name, filter_ in _FILTER_OF.items():
             if filter_ in filters:
-                rest = [query for other, query in filters.items() if other != filter_]
-                again = _counted(served, compiled.together(main, rest), sources=name == "source")
-                values[name] = {k.partition(":")[2]: n for k, n in again.items() if k.startswith(f"{name}:")}
+                rest = compiled.together(main, (query for other, query in filters.items() if other != filter_))
+                again = _counted(served, rest, f"{name}:", sources=name == "source")
+                values[name] = {key.partition(":")[2]: count for key, count in again.items()}
         if not asked.enjeu:
             values["service"] = {}
         else:
@@ -533,6 +543,12 @@ class Engine:
         return tuple(ordered[:SOURCES_SHOWN] if name == "source" else ordered)
 
     def _label(self, name: str, value: str) -> str:
+        # Values come from the index, never from a reader: their labels may be remembered.
+        if (label := self._labels.get((name, value))) is None:
+            label = self._labels[name, value] = self._made_label(name, value)
+        return label
+
+    def _made_label(self, name: str, value: str) -> str:
         if name == "source":
             return value.partition("\t")[2]
         if name == "enjeu":
@@ -692,19 +708,32 @@ def _terms(served: _Served, query: EngineQuery, field: str, size: int) -> dict[A
     return {bucket["key"]: bucket["doc_count"] for bucket in found}
 
 
-def _counted(served: _Served, query: EngineQuery, sources: bool = False) -> dict[str, int]:
-    """Documents by facet value, "name:value"; also by source, when asked."""
-    asked: dict[str, Any] = {"facet": {"terms": {"field": "facet", "size": 100_000}}}
+def _counted(served: _Served, query: EngineQuery, prefix: str = "", sources: bool = False) -> dict[str, int]:
+    """Documents by facet value, "name:value"; only those that begin with `prefix`.
+
+    sources: also of the sources that have most of them, by "source:key, tab, name", in the same pass.
+    """
+    facet: dict[str, Any] = {"field": "facet", "size": 100_000}
+    if prefix:
+        facet["include"] = f"{prefix}.*"
+    asked = {"facet": {"terms": facet}}
     if sources:
-        asked["source"] = {"terms": {"field": "source", "size": SOURCES_SHOWN, "segment_size": _GROUPS}}
+        asked["source"] = {"terms": {"field": "publisher", "size": SOURCES_SHOWN, "segment_size": _GROUPS}}
     found = served.searcher.aggregate(query, asked)
     counts = {bucket["key"]: bucket["doc_count"] for bucket in found["facet"]["buckets"]}
-    if sources:
-        counts.update({f"source:{bucket['key']}": bucket["doc_count"] for bucket in found["source"]["buckets"]})
+    for bucket in found["source"]["buckets"] if sources else ():
+        counts[f"source:{served.sources[int(bucket['key'])]}"] = bucket["doc_count"]
     return counts
 
 
-def _hit(shown: Shown, html: str, score: float) -> Hit:
+def _hit(
+    shown: Shown,
+    html: str,
+    score: float,
+    others: int = 0,
+    comparable: str = "",
+    explanation: tuple[tuple[str, float], ...] = (),
+) -> Hit:
     return Hit(
         id=shown.id,
         url=shown.url,
@@ -720,6 +749,9 @@ def _hit(shown: Shown, html: str, score: float) -> Hit:
         source=shown.source,
         pages=shown.pages,
         copies=shown.copies,
+        others=others,
+        comparable=comparable,
+        explanation=explanation,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from html import escape
 
 from elunum.text import analysed, fold
@@ -29,15 +29,26 @@ def snippet(text: str, wanted: Collection[str], chars: int = CHARS) -> str:
     end = min(len(text), start + chars)
     if end < len(text) and (space := max(text.rfind(" ", start, end), text.rfind("\n", start, end))) > start:
         end = space
-    pieces = ["… "] if start > 0 else []
+    shown = "".join(_with_marks(text, start, end, found))
+    html = _plain(shown).replace(_OPEN, "<mark>").replace(_CLOSE, "</mark>")
+    return f"{'… ' if start > 0 else ''}{html}{' …' if end < len(text) else ''}".strip()
+
+
+_OPEN, _CLOSE = "\x02", "\x03"
+"""Stand for the tags of <mark> until the rest is escaped; taken out of texts first."""
+
+_NO_MARKS = {ord(_OPEN): " ", ord(_CLOSE): " "}
+
+
+def _with_marks(text: str, start: int, end: int, found: list[tuple[int, int, str]]) -> Iterator[str]:
+    """The text from `start` to `end`, the words found inside it between marks."""
     at = start
     for first, last, _ in found:
-        if first < at or last > end:
-            continue
-        pieces += [_plain(text[at:first]), "<mark>", _plain(text[first:last]), "</mark>"]
-        at = last
-    pieces += [_plain(text[at:end]), " …" if end < len(text) else ""]
-    return "".join(pieces).strip()
+        if first >= at and last <= end:
+            yield text[at:first].translate(_NO_MARKS) if first > at else ""
+            yield f"{_OPEN}{text[first:last]}{_CLOSE}"
+            at = last
+    yield text[at:end].translate(_NO_MARKS)
 
 
 def marked(text: str, wanted: Collection[str]) -> str:

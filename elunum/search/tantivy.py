@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from tantivy import FieldType, Occur, Schema
@@ -39,12 +39,44 @@ class Ranking:
 
 DEFAULT = Ranking()
 
-COUNTING = replace(DEFAULT, lead=0, exact_title=0, exact_body=0, pair=0, pair_title=0)
-"""For counting: what never changes which documents match is left out. The beginning is part of the text, a form that
-matches has its stem match."""
-
 Labelled = tuple[str, Engine]
 """A part of a score, with what `elunum search --explain` calls it."""
+
+
+def matching(
+    schema: Schema,
+    query: Query,
+    others: Sequence[Alternative] = (),
+    named: Sequence[Place] = (),
+    at_least: int = 1,
+    ranking: Ranking = DEFAULT,
+) -> Engine:
+    """The documents that answer. Phrases, quoted words and alternatives must hold; of the plain words, `at_least`.
+
+    others: other ways to say some of the plain words; one stands for each word it covers.
+    named: territories that plain words name; a page of the territory needs not repeat its name.
+    Plain words do not score here: one field, `any`, says where they stand.
+    """
+    parts: list[tuple[Occur, Engine]] = []
+    if words := query.words:
+        each = []
+        for place, word in enumerate(words):
+            ways = [_anywhere(schema, word)]
+            ways += [_holds(schema, other.clause, ranking) for other in others if other.start <= place < other.end]
+            ways += [_place(schema, t) for found in _naming(named, place) for t in found.territories]
+            each.append(_one_of(ways))
+        if at_least >= len(each):
+            parts += [(Occur.Must, _gain(way, 0.0)) for way in each]
+        else:
+            some = Engine.boolean_query([(Occur.Should, way) for way in each], at_least)
+            parts.append((Occur.Must, _gain(some, 0.0)))
+    for clause in query.clauses:
+        if not is_plain(clause):
+            parts.append((Occur.Must, clause_query(schema, clause, ranking)))
+    parts += [(Occur.MustNot, clause_query(schema, clause, ranking)) for clause in query.without]
+    if not query.clauses:
+        parts.append((Occur.Must, Engine.const_score_query(Engine.all_query(), 1.0)))
+    return Engine.boolean_query(parts)
 
 
 def words_query(
@@ -55,7 +87,7 @@ def words_query(
     at_least: int = 1,
     ranking: Ranking = DEFAULT,
 ) -> Engine:
-    """What the words ask. Phrases, quoted words and alternatives must hold; of the plain words, `at_least` of them.
+    """What `matching` finds, scored. Looking for the words in their fields costs more, so it is done once an answer.
 
     others: other ways to say some of the plain words; one stands for each word it covers.
     named: territories that plain words name; a page of the territory needs not repeat its name.
@@ -87,6 +119,23 @@ def words_query(
     if not query.clauses:
         parts.append((Occur.Must, Engine.const_score_query(Engine.all_query(), 1.0)))
     return Engine.boolean_query(parts)
+
+
+def _naming(named: Sequence[Place], place: int) -> list[Place]:
+    return [found for found in named if found.start <= place < found.end]
+
+
+def _anywhere(schema: Schema, word: Word) -> Engine:
+    return Engine.term_query(schema, "any", word.stem, "basic")
+
+
+def _holds(schema: Schema, clause: Clause, ranking: Ranking) -> Engine:
+    """Whether a clause of ours holds, whatever it scores."""
+    return _anywhere(schema, clause) if isinstance(clause, Word) else clause_query(schema, clause, ranking)
+
+
+def _one_of(ways: Sequence[Engine]) -> Engine:
+    return ways[0] if len(ways) == 1 else Engine.boolean_query([(Occur.Should, way) for way in ways])
 
 
 def near(
