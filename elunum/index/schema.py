@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -156,7 +157,7 @@ def shown_of(document: Document, geo: Geo, referentiel: Referentiel) -> Shown:
         id=document.id,
         url=document.url,
         title=nfc(document.title),
-        text=nfc(document.text[:STORED_CHARS]),
+        text=nfc(_below_title(document)[:STORED_CHARS]),
         date=document.date,
         fetched_at=document.fetched_at,
         lang=document.lang,
@@ -174,6 +175,19 @@ def shown_of(document: Document, geo: Geo, referentiel: Referentiel) -> Shown:
         copies=document.copies,
         fingerprint=document.fingerprint,
     )
+
+
+_DATELINE = re.compile(r"(?:publiée?|mise? à jour|mise? en ligne|modifiée?|actualisée?)\b.{0,60}", re.IGNORECASE)
+
+
+def _below_title(document: Document) -> str:
+    """The text without the title and the date it opens with: a result already shows both above it."""
+    lines = document.text.split("\n")
+    title = document.title.casefold()
+    for start, line in enumerate(lines[:4]):
+        if line.casefold() != title and not _DATELINE.fullmatch(line):
+            return "\n".join(lines[start:])
+    return document.text
 
 
 def territory_of(document: Document, geo: Geo) -> Territory | None:
