@@ -181,11 +181,12 @@ _DATELINE = re.compile(r"(?:publiée?|mise? à jour|mise? en ligne|modifiée?|ac
 
 
 def _below_title(document: Document) -> str:
-    """The text without the title and the date it opens with: a result already shows both above it."""
+    """The text without the breadcrumb, title and date it opens with: a result already shows them above it."""
     lines = document.text.split("\n")
     title = document.title.casefold()
     for start, line in enumerate(lines[:4]):
-        if line.casefold() != title and not _DATELINE.fullmatch(line):
+        breadcrumb = line.casefold().endswith(title) and len(line) < len(title) + 100
+        if not breadcrumb and not _DATELINE.fullmatch(line):
             return "\n".join(lines[start:])
     return document.text
 

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any, get_args
 
 from elunum.errors import QueryError
+from elunum.index.tags import load_referentiel
 from elunum.model import DocumentType, Kind, OnePer, Search, Sort
 
 MAX_POPULATION = 100_000_000
@@ -135,9 +136,17 @@ def _words(name: str, value: str) -> str:
 
 _INSEE = _like(r"\d[\dAB]\d{3}", "le code INSEE d’une commune, cinq caractères, par exemple 68278")
 
+
+def _enjeu(name: str, value: str) -> str:
+    slugs = load_referentiel().enjeux
+    if value not in slugs:
+        raise QueryError(name, "un enjeu du référentiel : " + ", ".join(slugs))
+    return value
+
+
 _READERS: dict[str, Reader] = {
     "q": _words,
-    "enjeu": _like(r"[a-z0-9-]{1,60}", "l’identifiant d’un enjeu, par exemple democratie-locale"),
+    "enjeu": _enjeu,
     "service": _like(r".{1,200}", "le nom d’un service du référentiel"),
     "label": _number(1, 5),
     "kind": _one_of(get_args(Kind)),

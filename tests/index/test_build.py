@@ -237,7 +237,7 @@ def test_answers_go_on_during_swaps(settings: Settings) -> None:
 
 def test_the_lines_under_a_title_repeat_neither_the_title_nor_the_date(settings: Settings) -> None:
     title = "Un verger partagé"
-    text = f"{title}\nPublié le 3 mars 2024\nLes habitants plantent un verger partagé."
+    text = f"Accueil > Projets > {title}\n{title}\nPublié le 3 mars 2024\nLes habitants plantent un verger partagé."
     fill(settings, [page("/verger", title, text)])
     build(settings)
     (hit, *_) = open_engine(settings).search(Search(q="verger partagé")).hits
