@@ -108,6 +108,27 @@ def test_a_damaged_index_shows_a_page_that_helps_and_logs_no_word(content: Setti
     assert "no_index" in written
 
 
+def test_a_crash_shows_a_page_that_helps_and_logs_no_word(content: Settings, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(content.data, data, symlinks=True)
+    with serving(content.model_copy(update={"data": data})) as server, server.client() as client:
+        # A disk that loses what results show: the engine fails while a reader waits.
+        for store in (data / "index" / "current" / "tantivy").glob("*.store"):
+            with store.open("r+b") as file:
+                file.write(b"\xff" * (store.stat().st_size * 2 // 3))
+        page = client.get("/recherche", params={"q": f"budget {CANARY}"})
+        told = client.get("/api/v1/search", params={"q": f"budget {CANARY}"})
+        written = server.stop()
+    assert page.status_code == 500
+    assert "Reprendre depuis l’accueil" in page.text
+    assert CANARY not in page.text
+    assert told.status_code == 500
+    assert told.json()["error"]["code"] == "internal_error"
+    assert CANARY not in written
+    assert "crash" in written
+    assert "elunum/site/views.py" in written
+
+
 def test_a_new_index_is_served_without_restart(content: Settings, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(content.data, data, symlinks=True)
