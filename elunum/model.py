@@ -157,6 +157,7 @@ class Document:
     description: str = ""
     date: date | None = None  # when it was published or last changed, as the page says
     fetched_at: datetime | None = None  # UTC, last time it was seen
+    first_seen: datetime | None = None  # UTC, first time it was
     lang: str = ""  # ISO 639-1, empty when unknown
     type: DocumentType = "html"
     size: int = 0  # bytes of the body
@@ -200,7 +201,7 @@ class Search:
     since: date | None = None
     until: date | None = None
     site: str = ""
-    sort: Sort = "pertinence"
+    sort: Sort | Literal["nouveaute"] = "pertinence"  # nouveaute: for feeds; a page without a date by its first_seen
     one_per: OnePer = "none"
     page: int = 1
     size: int = 10
@@ -255,6 +256,7 @@ class Hit:
     score: float
     enjeux: tuple[HitTag, ...]
     source: HitSource
+    first_seen: datetime | None = None
     pages: int = 0
     copies: tuple[str, ...] = ()  # URLs of co-published copies folded under it
     others: int = 0  # with one_per=collectivite: results of the same collectivité not shown

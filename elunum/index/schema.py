@@ -28,7 +28,7 @@ from elunum.model import (
 )
 from elunum.text import analyse, nfc, stems
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000
@@ -67,6 +67,7 @@ def schema() -> Schema:
     builder.add_text_field("territory", tokenizer_name="raw", index_option="basic", fast=True)
     builder.add_unsigned_field("group", indexed=True, fast=True)  # who publishes: the territory, or else the source
     builder.add_unsigned_field("day", indexed=True, fast=True)  # proleptic ordinal; 0 without a date
+    builder.add_unsigned_field("news", fast=True)  # the same, or else the day it was first seen
     builder.add_unsigned_field("population", indexed=True, fast=True)  # absent when unknown
     builder.add_float_field("weight", fast=True)  # see `weight_of`
     builder.add_bytes_field("shown", stored=True)
@@ -89,6 +90,7 @@ class Shown:
     text: str  # at most STORED_CHARS characters
     date: date | None
     fetched_at: datetime | None
+    first_seen: datetime | None
     lang: str
     type: DocumentType
     size: int
@@ -135,6 +137,7 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
         "publisher": group_of(shown.source_key),
         "group": group_of(shown.territory or shown.source_key),
         "day": document.date.toordinal() if document.date else 0,
+        "news": appeared.toordinal() if (appeared := document.date or document.first_seen) else 0,
         "weight": weight_of(document),
         "shown": _encoder.encode(shown),
     }
@@ -160,6 +163,7 @@ def shown_of(document: Document, geo: Geo, referentiel: Referentiel) -> Shown:
         text=nfc(_below_title(document)[:STORED_CHARS]),
         date=document.date,
         fetched_at=document.fetched_at,
+        first_seen=document.first_seen,
         lang=document.lang,
         type=document.type,
         size=document.size,

@@ -287,6 +287,7 @@ class _Run:
     def _read(self, batch: list[tuple[Record | Skipped, archive.Position]]) -> None:
         """One batch: the newest record of each address counts, whatever the order."""
         newest: dict[DocumentId, tuple[str, Page | Gone]] = {}
+        first: dict[DocumentId, datetime] = {}
         seen: dict[DocumentId, str] = {}
         positions: dict[str, int] = {}
         for record, position in batch:
@@ -301,6 +302,7 @@ class _Run:
                 seen[id] = max(seen.get(id, ""), _iso(record.fetched_at))
                 continue
             when = record.fetched_at if isinstance(record, Page) else record.decided_at
+            first[id] = min(when, first.get(id, when))
             stamp = f"{_iso(when)} {position.file} {position.offset:015d}"
             if stamp > self._stamp(id) and stamp > newest.get(id, ("",))[0]:
                 newest[id] = (stamp, record)
@@ -310,7 +312,7 @@ class _Run:
             for job, answer in answers:
                 assert isinstance(job, _Extract)
                 assert not isinstance(answer, _Finished)
-                self._keep(job, answer)
+                self._keep(job, answer, first[document_id(job.page.url)])
             for id, (stamp, record) in newest.items():
                 if isinstance(record, Gone):
                     self.counts["removed"] += 1
@@ -324,8 +326,8 @@ class _Run:
         row = self.db.execute("select stamp from pages where id = ?", (id,)).fetchone()
         return str(row[0]) if row else ""
 
-    def _keep(self, job: _Extract, answer: Document | Skipped) -> None:
-        """What was read of one page."""
+    def _keep(self, job: _Extract, answer: Document | Skipped, first: datetime) -> None:
+        """What was read of one page. first: its first record among those just read."""
         id, host = document_id(job.page.url), host_of(job.page.url)
         if isinstance(answer, Skipped):
             self.skipped[answer.reason] += 1
@@ -334,7 +336,8 @@ class _Run:
         self.counts["extracted"] += 1
         self.counts["scanned"] += not answer.text
         old = self._page(id)
-        body = zlib.compress(_encoder.encode(replace(answer, fetched_at=None)))
+        answer = replace(answer, fetched_at=None, first_seen=(old and old.first_seen) or first)
+        body = zlib.compress(_encoder.encode(answer))
         lines = line_hashes(answer).tobytes()
         seen = _iso(job.page.fetched_at)
         self.db.execute(

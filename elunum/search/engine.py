@@ -451,7 +451,7 @@ class Engine:
         ]
         words = len(query.words)
         relaxed = False
-        levels = {words, -(-words * 3 // 5), 1} if asked.sort == "date" else {words, 1}
+        levels = {words, -(-words * 3 // 5), 1} if asked.sort != "pertinence" else {words, 1}
         for level in sorted(levels, reverse=True) if words > 1 else (words,):
             main = compiled.matching(served.schema, query, others, named, level, self.ranking)
             inside = compiled.together(main, filters.values())
@@ -459,7 +459,7 @@ class Engine:
                 break
             count = _count(served.searcher.search(inside, 1, order_by_field="day"))
             relaxed = relaxed or (level == words and count == 0)
-            if count >= (1 if asked.sort == "date" else ENOUGH):
+            if count >= (1 if asked.sort != "pertinence" else ENOUGH):
                 break
         scored = compiled.words_query(served.schema, query, others, named, level, self.ranking)
         whole = compiled.together(scored, filters.values(), (gain for _, gain in gains))
@@ -475,8 +475,9 @@ class Engine:
         self, served: _Served, whole: EngineQuery, asked: Search, query: Query, limit: int, offset: int
     ) -> tuple[int, list[tuple[float, Any, int]]]:
         # Without words, pages differ by their date alone, unless by how comparable their collectivité is.
-        if asked.sort == "date" or (query.is_empty and not asked.like):
-            result = served.searcher.search(whole, limit, offset=offset, order_by_field="day", order=Order.Desc)
+        if asked.sort != "pertinence" or (query.is_empty and not asked.like):
+            day = "news" if asked.sort == "nouveaute" else "day"
+            result = served.searcher.search(whole, limit, offset=offset, order_by_field=day, order=Order.Desc)
             return _count(result), [(0.0, address, 0) for _, address in result.hits]
         result = served.searcher.search(whole, limit, offset=offset, weight_by_field="weight")
         return _count(result), [(score, address, 0) for score, address in result.hits]
@@ -741,6 +742,7 @@ def _hit(
         snippet_html=html,
         date=shown.date,
         fetched_at=shown.fetched_at,
+        first_seen=shown.first_seen,
         lang=shown.lang,
         type=shown.type,
         size=shown.size,

@@ -157,9 +157,10 @@ def geojson_of(hits: Iterable[Hit]) -> bytes:
 
 
 def atom_of(here: Context, search: Search, hits: Iterable[Hit]) -> bytes:
-    """A feed (RFC 4287), newest first. A page without a date says 1970: a reader still shows it as new, once, since
-    only its address tells entries apart; the day of our visit would make it look changed every night."""
-    dated = [(hit, datetime.combine(hit.date, datetime.min.time(), UTC) if hit.date else _UNDATED) for hit in hits]
+    """A feed (RFC 4287), newest first. A page without a date says when it was first seen, which never moves: the day
+    of our last visit would make it look changed every night."""
+    built_at = here.engine.info().built_at
+    dated = sorted(((hit, _appeared(hit) or built_at) for hit in hits), key=lambda pair: pair[1], reverse=True)
     query = Asked(search).to()
     return (
         replies.TEMPLATES.get_template("flux.atom")
@@ -169,14 +170,18 @@ def atom_of(here: Context, search: Search, hits: Iterable[Hit]) -> bytes:
             id=hashlib.sha256(query.encode()).hexdigest()[:32],
             title=search.q or "Toutes les pages",
             entries=[(hit, when.strftime("%Y-%m-%dT%H:%M:%SZ"), _plain(hit.snippet_html)) for hit, when in dated],
-            updated=max((when for _, when in dated), default=_UNDATED).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            updated=max((when for _, when in dated), default=built_at).strftime("%Y-%m-%dT%H:%M:%SZ"),
             clean=lambda text: _NOT_XML.sub("", text),
         )
         .encode("utf-8", "replace")
     )
 
 
-_UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
+def _appeared(hit: Hit) -> datetime | None:
+    """When a page appeared: the day it gives, or else when we first saw it; None for one that was never fetched."""
+    if hit.date:
+        return datetime.combine(hit.date, datetime.min.time(), UTC)
+    return hit.first_seen or hit.fetched_at
 
 
 def _plain(snippet_html: str) -> str:
@@ -210,8 +215,8 @@ async def search_geojson(request: Request) -> Response:
 async def search_atom(request: Request) -> Response:
     """/recherche.atom: always newest first. An unchanged feed is answered 304 (RFC 9110, 13.1.2)."""
     here = context(request)
-    search = replace((await asked(request)).search, sort="date", page=1, size=10)
-    body = atom_of(here, search, all_hits(here, search, FEED_ROWS))
+    search = replace((await asked(request)).search, sort="pertinence", page=1, size=10)
+    body = atom_of(here, search, all_hits(here, replace(search, sort="nouveaute"), FEED_ROWS))
     # The tag is that of the content, the same for everyone: it recognises a feed, not a reader.
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
     headers: dict[str, str] = replies.NO_STORE | {"cache-control": "private, no-cache", "etag": etag}
@@ -230,6 +235,12 @@ async def selection_ods(request: Request) -> Response:
     """/selection.ods?id=...&id=..."""
     hits = views.kept(request, chosen_of(_only_ids(await pairs_of(request))))
     return replies.download(request, ods_of(hits), ODS, "elunum-selection.ods")
+
+
+async def selection_geojson(request: Request) -> Response:
+    """/selection.geojson?id=...&id=..."""
+    hits = views.kept(request, chosen_of(_only_ids(await pairs_of(request))))
+    return replies.download(request, geojson_of(hits), "application/geo+json", "elunum-selection.geojson")
 
 
 def _only_ids(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -255,5 +266,6 @@ ROUTES = [
     Address("/recherche.atom", search_atom, methods=["GET"]),
     Address("/selection.csv", selection_csv, methods=["GET", "POST"]),
     Address("/selection.ods", selection_ods, methods=["GET", "POST"]),
+    Address("/selection.geojson", selection_geojson, methods=["GET", "POST"]),
     Address("/sources.csv", sources_csv, methods=["GET"]),
 ]

@@ -65,6 +65,16 @@ def test_nothing_is_done_twice_and_unchanged_pages_are_only_seen_again(tmp_path:
     assert update(settings, SOURCES).read == 0
 
 
+def test_the_day_a_page_was_first_seen_outlives_its_changes(tmp_path: Path) -> None:
+    x = page("https://a.fr/x", html("Un"))
+    settings = archived(tmp_path, [page("https://a.fr/x", html("Deux"), minutes=10), x])
+    update(settings, SOURCES)
+    add(settings, [page("https://a.fr/x", html("Trois"), minutes=20)])
+    update(settings, SOURCES)
+    found = stored(settings)["https://a.fr/x"]
+    assert (found.title, found.first_seen, found.fetched_at) == ("Trois", NIGHT, NIGHT + timedelta(minutes=20))
+
+
 def test_pages_that_are_gone_leave_and_come_back_when_they_come_back(tmp_path: Path) -> None:
     x = page("https://a.fr/x", html("Un"))
     settings = archived(tmp_path, [x], [Gone("http://a.fr/x", "410", NIGHT + timedelta(days=1))])

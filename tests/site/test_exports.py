@@ -63,6 +63,8 @@ def test_a_selection_is_exported_in_the_order_it_was_made(client: httpx.Client) 
     ids = [result["id"] for result in client.get("/api/v1/search?q=budget").json()["results"][:3]][::-1]
     query = "&".join(f"id={id}" for id in ids)
     assert [row["id"] for row in rows_of(client.get(f"/selection.csv?{query}").content)] == ids
+    features = client.get(f"/selection.geojson?{query}").json()["features"]
+    assert [feature["id"] for feature in features] == ids
     assert client.get("/selection.csv?id=zzz").status_code == 400
     assert client.get("/selection.csv?" + "&".join(f"id={n:016x}" for n in range(51))).status_code == 400
 
@@ -103,12 +105,26 @@ def test_the_feed_is_newest_first_and_unchanged_the_second_time(client: httpx.Cl
     assert len(updated) > 5
     assert updated == sorted(updated, reverse=True)
     assert root.findtext("a:updated", namespaces=ATOM) == updated[0]
+    assert updated[-1] > "2000"
     ids = [entry.findtext("a:id", namespaces=ATOM) for entry in root.findall("a:entry", ATOM)]
     assert len(set(ids)) == len(ids)
     assert "noindex" in answer.headers["x-robots-tag"]
     again = client.get("/recherche.atom?q=budget", headers={"if-none-match": answer.headers["etag"]})
     assert again.status_code == 304
     assert again.content == b""
+
+
+def test_in_a_feed_a_page_without_a_date_stands_at_the_day_it_was_first_seen(client: httpx.Client) -> None:
+    told = client.get("/api/v1/search?q=ville&size=100").json()["results"]
+    undated = {result["url"] for result in told if result["date"] is None}
+    root = etree.fromstring(client.get("/recherche.atom?q=ville").content)
+    found = [
+        entry.findtext("a:updated", namespaces=ATOM)
+        for entry in root.findall("a:entry", ATOM)
+        if entry.find("a:link", ATOM).get("href") in undated  # type: ignore[union-attr]
+    ]
+    assert len(found) > 3
+    assert set(found) == {"2026-11-20T00:00:00Z"}  # when tests/site/conftest.py says that the pages were fetched
 
 
 def test_the_register_is_downloaded_in_the_format_it_is_read_in(client: httpx.Client, content: Settings) -> None:
