@@ -30,7 +30,7 @@ from elunum.model import Document, Link, Page, Skipped
 from elunum.settings import ExtractSettings
 from elunum.urls import canonical, document_id
 
-VERSION = "4"
+VERSION = "5"
 """Changes whenever a page could give another document; every page of the archive is then read again."""
 
 MIN_TEXT_CHARS = 150
@@ -414,6 +414,10 @@ _BLOCK_NAMES = (
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
 
 
+_TRAIL_LINE = re.compile(r"(?:vous êtes ici\W{0,3})?accueil\s?[>»\u203a/|→]", re.I)
+"""A breadcrumb that does not say of itself that it is one."""
+
+
 def lines_of(region: HtmlElement) -> Iterator[str]:
     """The visible text, one line per paragraph, heading, list item or table row."""
     return (line for line, _ in _blocks_of(region))
@@ -427,7 +431,7 @@ def _blocks_of(region: HtmlElement) -> Iterator[tuple[str, float]]:
     for event, element in lxml.etree.iterwalk(region, events=("start", "end")):
         tag = element.tag
         if tag in _BLOCKS:
-            if line := clean("".join(pieces)).strip(" |"):
+            if (line := clean("".join(pieces)).strip(" |")) and not _TRAIL_LINE.match(line):
                 yield line, links / len(line)
             pieces, cell, links = [], False, 0
         elif tag == "a":

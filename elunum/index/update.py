@@ -50,8 +50,8 @@ EXTRACTOR = f"{extraction.VERSION} {personal.version()}"
 BATCH = 200
 """Records between two commits: what a kill can make us do again."""
 
-REPEATED_MIN_PAGES = 5
-"""A site with fewer pages read says nothing of what it repeats."""
+REPEATED_MIN_PAGES = 3
+"""A line must stand on this many different pages of a site: a smaller site says nothing of what it repeats."""
 
 _SCHEMA = """
 create table if not exists pages (
@@ -206,13 +206,13 @@ def line_hashes(document: Document) -> array[int]:
 
 
 def repeated_among(pages: Sequence[array[int]]) -> array[int]:
-    """What most pages of a site hold, sorted; nothing when too few were read to tell."""
-    if len(pages) < REPEATED_MIN_PAGES:
-        return array("q")
+    """What most pages of a site hold, sorted. A page that stands under several addresses counts once."""
+    different = {page.tobytes(): page for page in pages}.values()
     counts: Counter[int] = Counter()
-    for page in pages:
+    for page in different:
         counts.update(page)
-    return array("q", sorted(line for line, count in counts.items() if 2 * count > len(pages)))
+    enough = max(REPEATED_MIN_PAGES, len(different) // 2 + 1)
+    return array("q", sorted(line for line, count in counts.items() if count >= enough))
 
 
 # --- the run -----------------------------------------------------------------------------------------------------

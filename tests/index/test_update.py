@@ -133,6 +133,47 @@ def test_what_only_a_few_pages_share_stays(tmp_path: Path) -> None:
     assert "droits réservés" in stored(settings)["https://a.fr/1"].text
 
 
+def test_three_pages_say_what_a_small_site_repeats_and_two_do_not(tmp_path: Path) -> None:
+    settings = archived(tmp_path, site("a.fr", 3, AROUND), site("b.fr", 2, AROUND))
+    update(settings, SOURCES)
+    assert "droits réservés" not in stored(settings)["https://a.fr/1"].text
+    assert "droits réservés" in stored(settings)["https://b.fr/1"].text
+
+
+def test_a_page_under_several_addresses_is_not_taken_for_what_its_site_repeats(tmp_path: Path) -> None:
+    pages = [page(f"https://a.fr/x?vue={n}", html("Un"), minutes=n) for n in range(6)]
+    settings = archived(tmp_path, [*pages, page("https://a.fr/y", html("Deux", PROSE[9:]))])
+    report = update(settings, SOURCES)
+    assert (report.documents, report.skipped, report.copies) == (7, {}, 5)
+
+
+def test_a_sheet_copied_by_small_sites_that_surround_it_each_in_its_way_is_shown_once(tmp_path: Path) -> None:
+    sheet = f"<h1>Carte d'identité</h1><p>{PROSE}</p><p>{PROSE[60:]}</p>"
+    boxes = {
+        "a.fr": "<div>En un clic</div><div>Menus des cantines</div><div>Déchèterie</div><div>Numéros utiles</div>",
+        "b.fr": "<div>À la une</div><div>Les travaux de la rue haute</div><div>La lettre du maire</div>",
+        "c.fr": "<div>Écouter</div><div>Imprimer</div><div>Envoyer à un ami</div><div>Agrandir le texte</div>",
+    }
+    pages = []
+    for host, box in boxes.items():
+        pages += [
+            page(f"https://{host}/carte", f"<title>Carte d'identité</title>{sheet}<div>{box * 3}</div>"),
+            page(f"https://{host}/a", f"<title>A</title><p>Ici {host}, une page.</p><div>{box * 3}</div>"),
+            page(f"https://{host}/b", f"<title>B</title><p>Et là {host}, une autre.</p><div>{box * 3}</div>"),
+        ]
+    settings = archived(tmp_path, pages)
+    update(settings, SOURCES)
+    found = stored(settings)
+    assert found["https://a.fr/carte"].copies == ("https://b.fr/carte", "https://c.fr/carte")
+
+
+@pytest.mark.parametrize("trail", ["Accueil > Cadre de vie", "Vous êtes ici : Accueil » Vie", "ACCUEIL / Mairie"])
+def test_a_breadcrumb_that_does_not_say_it_is_one_is_not_text(tmp_path: Path, trail: str) -> None:
+    settings = archived(tmp_path, [page("https://a.fr/x", f"<title>Un</title><div>{trail}</div><p>{PROSE}</p>")])
+    update(settings, SOURCES)
+    assert stored(settings)["https://a.fr/x"].text == PROSE
+
+
 def test_a_repeated_heading_stays_above_text_of_its_own(tmp_path: Path) -> None:
     pages = [
         page(
