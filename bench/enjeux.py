@@ -90,7 +90,7 @@ class Scores:
 
 
 def sample(where: str) -> list[Judged]:
-    """Our own judgments; where: "demo" or "archive"."""
+    """Our own judgments; where: "demo", "archive", or "blind": archives, judged before the tagger's answer was seen."""
     with SAMPLE.open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["where"] == where]
     return [
@@ -242,9 +242,13 @@ def main() -> int:
     if not (SHARED / "data" / "web").is_dir():
         print(f"the real archives are not at {SHARED}; set ELUNUM_SHARED", file=sys.stderr)
         return 0
-    ours, theirs = sample("archive"), publishers()
-    documents = archive_documents({page.id for page in (*ours, *theirs)})
-    for name, judged in (("archives, judged by us", ours), ("archives, labelled by their publishers", theirs)):
+    sets = {
+        "archives, judged by us": sample("archive"),
+        "archives, judged by us before the tagger's answer was seen": sample("blind"),
+        "archives, labelled by their publishers": publishers(),
+    }
+    documents = archive_documents({page.id for judged in sets.values() for page in judged})
+    for name, judged in sets.items():
         report(name, judged, {page.id: documents[page.id] for page in judged if page.id in documents}, with_fit)
     return 0
 

@@ -35,7 +35,7 @@ PATHS = (
     "/opensearch.xml", "/robots.txt", "/static/elunum.css", "/static/../app.py",
 )  # fmt: skip
 NAMES = (
-    "q", "enjeu", "service", "label", "kind", "commune", "epci", "departement", "region", "population_min",
+    "q", "enjeu", "combine", "service", "label", "kind", "commune", "epci", "departement", "region", "population_min",
     "like", "type", "population_max", "lang", "since", "until", "site", "sort", "one_per", "page", "size",
     "id", "aller", "nom", "", "q[]",
 )  # fmt: skip

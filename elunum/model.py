@@ -178,6 +178,8 @@ class Document:
 
 Sort = Literal["pertinence", "date"]
 OnePer = Literal["collectivite", "none"]
+Combine = Literal["et", "ou"]
+"""How several enjeux go together: all of them on a document, or at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,8 @@ class Search:
     """What a reader asks: the parameters of the contract, validated. Empty or None means "any"."""
 
     q: str = ""
-    enjeu: tuple[str, ...] = ()  # slugs; all of them must be on the document
+    enjeu: tuple[str, ...] = ()  # slugs
+    combine: Combine = "et"  # whether all of them must be on the document, or one of them
     service: str = ""
     label: int | None = None  # at least that many arobases
     kind: tuple[Kind, ...] = ()

@@ -395,6 +395,12 @@ def test_enjeux_asked_together_must_all_be_there(site: httpx.Client, everything:
     assert {r["id"] for r in all_of(site, enjeu=sorted(slugs))} == expected
 
 
+def test_of_several_enjeux_one_is_enough_when_asked_so(site: httpx.Client, everything: list[Result]) -> None:
+    slugs = {"emploi", "innovation"}
+    expected = {r["id"] for r in everything if slugs & {tag["slug"] for tag in r["enjeux"]}}
+    assert {r["id"] for r in all_of(site, enjeu=sorted(slugs), combine="ou")} == expected
+
+
 def test_service_keeps_the_pages_of_a_service(site: httpx.Client, everything: list[Result]) -> None:
     services = {tag["service"] for result in everything for tag in result["enjeux"]} - {""}
     assert len(services) > 10
@@ -472,6 +478,7 @@ def test_size_and_page_cut_the_results(site: httpx.Client) -> None:
 
 BAD = {
     "enjeu": "zythologue!",
+    "combine": "zythologue",
     "service": "zythologue" * 30,
     "label": "zythologue",
     "kind": "zythologue",

@@ -49,6 +49,9 @@ NOTHING = 6.0
 INTERCEPT, SLOPE = -3.75, 7.5
 THRESHOLD = 0.5
 
+BY_OPERATOR = "décision de l’opérateur"
+"""What stands in place of the words of a page when the operator gave a tag."""
+
 
 # --- the référentiel ---------------------------------------------------------------------------------------------
 
@@ -81,6 +84,7 @@ class Context(NamedTuple):
 
     words: frozenset[str]
     phrases: tuple[Key, ...]
+    text: str  # as written in the référentiel
 
     def __bool__(self) -> bool:
         return bool(self.words or self.phrases)
@@ -92,7 +96,7 @@ class Context(NamedTuple):
         )
 
 
-NO_CONTEXT = Context(frozenset(), ())
+NO_CONTEXT = Context(frozenset(), (), "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +122,12 @@ class Referentiel:
     enjeux: Mapping[str, Enjeu]
     services: tuple[Service, ...]
     expressions: tuple[Expression, ...]
+
+    @property
+    def domaines(self) -> tuple[str, ...]:
+        """The domaines in their order; last the empty one, of the transversal themes."""
+        names = dict.fromkeys(enjeu.domaine for enjeu in self.enjeux.values())
+        return tuple(sorted(names, key=lambda name: name == ""))
 
 
 @cache
@@ -204,7 +214,9 @@ def _context(cell: str) -> Context:
     if not cell:
         return NO_CONTEXT
     forms = [key for form in cell.split(";") if (key := keys(form))]
-    return Context(frozenset(key[0] for key in forms if len(key) == 1), tuple(key for key in forms if len(key) > 1))
+    return Context(
+        frozenset(key[0] for key in forms if len(key) == 1), tuple(key for key in forms if len(key) > 1), cell
+    )
 
 
 # --- words as compared -------------------------------------------------------------------------------------------
@@ -434,11 +446,7 @@ class Tagger:
             if bare == correction.prefix or bare.startswith((correction.prefix + "/", correction.prefix + "?")):
                 decided.setdefault(correction.enjeu, correction)
         kept = [tag for tag in tags if tag.slug not in decided]
-        forced = [
-            Tag(c.enjeu, "", 1.0, (Why("décision de l’opérateur", "url"),))
-            for c in decided.values()
-            if c.decision == "force"
-        ]
+        forced = [Tag(c.enjeu, "", 1.0, (Why(BY_OPERATOR, "url"),)) for c in decided.values() if c.decision == "force"]
         return tuple([*sorted(forced, key=lambda tag: tag.slug), *kept][:MAX_TAGS])
 
 

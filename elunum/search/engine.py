@@ -377,6 +377,21 @@ class Engine:
             )
         return tuple(found)
 
+    def newest(self, limit: int = 3) -> dict[str, tuple[Hit, ...]]:
+        """The newest documents of each enjeu, one a publisher; among its newest hundred, for beyond is not news."""
+        served = self._current()
+        found = {}
+        for slug in self.referentiel.enjeux:
+            pages = EngineQuery.term_query(served.schema, "facet", f"enjeu:{slug}", "basic")
+            first: dict[str, Shown] = {}
+            for _, address in served.searcher.search(pages, 100, order_by_field="day", order=Order.Desc).hits:
+                shown = self._shown(served, address)
+                first.setdefault(shown.territory or shown.source_key, shown)
+                if len(first) == limit:
+                    break
+            found[slug] = tuple(_hit(shown, snippet(shown.text, ()), 0.0) for shown in first.values())
+        return found
+
     def points(self, search: Search) -> tuple[Point, ...]:
         """Territories with their number of results, most first: communes, EPCI, départements and régions that publish,
         or that the text of a national page is about."""
@@ -523,6 +538,8 @@ class Engine:
             if name in values:
                 values[name][value] = count
         for name, filter_ in _FILTER_OF.items():
+            if name == "enjeu" and asked.combine == "et":
+                continue  # all of them must hold: each counts inside those already chosen
             if filter_ in filters:
                 rest = compiled.together(main, (query for other, query in filters.items() if other != filter_))
                 again = _counted(served, rest, f"{name}:", sources=name == "source")
@@ -656,6 +673,7 @@ class Engine:
 
 
 _FILTER_OF = {
+    "enjeu": "enjeu",
     "service": "service",
     "kind": "kind",
     "type": "type",
@@ -667,7 +685,7 @@ _FILTER_OF = {
     "label": "label",
     "source": "site",
 }
-"""The filter that each facet stands for. Enjeux add up, so theirs are counted inside what is already chosen."""
+"""The filter that each facet stands for."""
 
 
 def _doubtful(query: Query, others: Sequence[Alternative], named: Sequence[Place]) -> list[Word]:

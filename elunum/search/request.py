@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from elunum.errors import QueryError
 from elunum.index.tags import load_referentiel
-from elunum.model import DocumentType, Kind, OnePer, Search, Sort
+from elunum.model import Combine, DocumentType, Kind, OnePer, Search, Sort
 
 MAX_POPULATION = 100_000_000
 MAX_SIZE = 100
@@ -147,6 +147,7 @@ def _enjeu(name: str, value: str) -> str:
 _READERS: dict[str, Reader] = {
     "q": _words,
     "enjeu": _enjeu,
+    "combine": _one_of(get_args(Combine)),
     "service": _like(r".{1,200}", "le nom d’un service du référentiel"),
     "label": _number(1, 5),
     "kind": _one_of(get_args(Kind)),

@@ -251,8 +251,10 @@ def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) ->
         return Engine.term_set_query(schema, "facet", [f"{name}:{value}" for value in values])
 
     if search.enjeu:
-        every = [(Occur.Must, facet("enjeu", [slug])) for slug in search.enjeu]
-        found["enjeu"] = every[0][1] if len(every) == 1 else Engine.boolean_query(every)
+        if search.combine == "ou" or len(search.enjeu) == 1:
+            found["enjeu"] = facet("enjeu", search.enjeu)
+        else:
+            found["enjeu"] = Engine.boolean_query([(Occur.Must, facet("enjeu", [slug])) for slug in search.enjeu])
     for name in ("service", "lang"):
         if value := getattr(search, name):
             found[name] = facet(name, [value])

@@ -117,6 +117,7 @@ class EnjeuAnswer(_Answer):
     count: int
     services: list[Facet]
     together: list[Facet]
+    newest: list[Result]
 
 
 class EnjeuxAnswer(_Answer):
@@ -249,7 +250,11 @@ _WORDS = {"type": "array", "items": {"type": "string"}, "maxItems": 30}
 _COUNT = {"type": "integer", "minimum": 0}
 PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "q": (_WORD | {"maxLength": 1000}, "Les mots cherchés"),
-    "enjeu": (_WORDS, "Nom court d’un enjeu ; répétable, tous exigés"),
+    "enjeu": (_WORDS, "Nom court d’un enjeu ; répétable : tous exigés, sauf si combine=ou"),
+    "combine": (
+        {"type": "string", "enum": ["et", "ou"], "default": "et"},
+        "Plusieurs enjeux : « et », tous sur la page ; « ou », au moins un",
+    ),
     "service": (_WORD | {"maxLength": 200}, "Service du référentiel"),
     "label": ({"type": "integer", "minimum": 1, "maximum": 5}, "Au moins ce nombre d’arobases (Villes Internet 2019)"),
     "kind": (_WORDS, "Qui publie ; répétable"),
@@ -337,14 +342,17 @@ async def enjeux(request: Request) -> Response:
     branches = {branch.slug: branch for branch in here.tree()}
     found = []
     for enjeu in here.referentiel.enjeux.values():
-        branch = branches.get(enjeu.slug)
-        services = (
-            [{"value": s.service, "label": s.service, "count": s.count} for s in branch.services] if branch else []
+        branch = branches[enjeu.slug]
+        found.append(
+            _fields(enjeu)
+            | {
+                "count": branch.count,
+                "services": [{"value": s.service, "label": s.service, "count": s.count} for s in branch.services],
+                "together": [_fields(value) for value in branch.together],
+                "newest": [hit_object(hit) for hit in here.newest()[enjeu.slug]],
+            }
         )
-        together = [_fields(value) for value in branch.together] if branch else []
-        count = branch.count if branch else 0
-        found.append(_fields(enjeu) | {"count": count, "services": services, "together": together})
-    return replies.json(request, {"version": here.referentiel.version, "enjeux": found}, replies.SHORT)
+    return replies.json(request, {"version": here.engine.info().referentiel_version, "enjeux": found}, replies.SHORT)
 
 
 @_get(

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from elunum import geo
 from elunum.errors import QueryError
 from elunum.index.tags import Referentiel, load_referentiel
-from elunum.model import DocumentId, Search, TreeEnjeu
+from elunum.model import DocumentId, Hit, Search, TreeEnjeu
 from elunum.search.engine import Engine, open_engine
 from elunum.search.request import from_params, known, to_params
 from elunum.settings import Settings
@@ -36,6 +36,7 @@ class Context:
         self.referentiel: Referentiel = load_referentiel()
         self.register = Register(settings.sources, settings.data, self.engine, self.geo)
         self._tree: tuple[str, tuple[TreeEnjeu, ...]] = ("", ())
+        self._newest: tuple[str, dict[str, tuple[Hit, ...]]] = ("", {})
         # What is read at first use (names of places, lexicon) is read now: no reader waits for it.
         self.engine.search(Search(q="Elunum"))
         self.tree()
@@ -47,6 +48,13 @@ class Context:
         if self._tree[0] != version:
             self._tree = (version, self.engine.tree())
         return self._tree[1]
+
+    def newest(self) -> dict[str, tuple[Hit, ...]]:
+        """The newest pages of each enjeu, found once for each index version."""
+        version = self.engine.info().version
+        if self._newest[0] != version:
+            self._newest = (version, self.engine.newest())
+        return self._newest[1]
 
 
 def context(request: Request) -> Context:

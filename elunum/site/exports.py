@@ -20,6 +20,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from elunum.index.tags import FOLDER
 from elunum.model import Hit, Search
 from elunum.site import register, replies, views
 from elunum.site.context import Asked, Context, asked, chosen_of, context, only, pairs_of
@@ -45,6 +46,11 @@ COLUMNS: dict[str, tuple[str, Callable[[Hit], Cell]]] = {
     "date": ("Date", lambda hit: hit.date),
     "fetched_at": ("Vu le", lambda hit: hit.fetched_at.date() if hit.fetched_at else None),
     "enjeux": ("Enjeux", lambda hit: ", ".join(tag.nom for tag in hit.enjeux)),
+    "services": ("Services", lambda hit: " ; ".join(tag.service for tag in hit.enjeux if tag.service)),
+    "why": (
+        "Pourquoi ces enjeux",
+        lambda hit: " ".join(f"{tag.nom}\u00a0: {replies.raisons(tag)}" for tag in hit.enjeux),
+    ),
     "type": ("Format", lambda hit: hit.type),
     "lang": ("Langue", lambda hit: hit.lang),
     "host": ("Site", lambda hit: hit.source.host),
@@ -248,6 +254,12 @@ def _only_ids(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return pairs
 
 
+async def enjeux_csv(request: Request) -> Response:
+    """/enjeux.csv: the rules of the tags, as the tagger reads them. Loi pour une République numérique, article 6."""
+    only(await pairs_of(request))
+    return replies.download(request, (FOLDER / "expressions.csv").read_bytes(), CSV, "enjeux.csv", replies.SHORT)
+
+
 async def sources_csv(request: Request) -> Response:
     """/sources.csv: the register, or the part that /sources shows: the columns of sources.csv, then what is known."""
     values = only(await pairs_of(request), *register.CHOICES)
@@ -267,5 +279,6 @@ ROUTES = [
     Address("/selection.csv", selection_csv, methods=["GET", "POST"]),
     Address("/selection.ods", selection_ods, methods=["GET", "POST"]),
     Address("/selection.geojson", selection_geojson, methods=["GET", "POST"]),
+    Address("/enjeux.csv", enjeux_csv, methods=["GET"]),
     Address("/sources.csv", sources_csv, methods=["GET"]),
 ]

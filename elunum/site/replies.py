@@ -18,6 +18,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from elunum.index.tags import BY_OPERATOR
+from elunum.model import HitTag
 from elunum.settings import CHECKOUT
 
 WEB = CHECKOUT / "web" if (CHECKOUT / "web").is_dir() else Path(__file__).resolve().parents[1] / "web"
@@ -71,6 +73,21 @@ _LANGUAGES = {
 
 
 # --- words and figures as readers of French read them ---------------------------------------------------------------
+
+
+WHERES = {"title": "titre", "headings": "intertitre", "url": "adresse", "anchor": "lien", "body": "texte"}
+
+
+def raisons(tag: HitTag) -> str:
+    """Why a tag was given, for readers: the words, where they stand, and how sure it is."""
+    if tag.why and tag.why[0].expression == BY_OPERATOR:
+        return "Mis à la main par l’opérateur de ce site."
+    told = (
+        f"«\u00a0{one.expression}\u00a0» ({WHERES[one.where]}{f', {one.count} fois' if one.count > 1 else ''})"
+        for one in tag.why
+    )
+    sure = f"Sûr à {tag.score * 100:.0f}\u00a0%."
+    return f"Reconnu par {', '.join(told)}. {sure}" if tag.why else sure
 
 
 def nombre(value: float) -> str:
@@ -166,7 +183,7 @@ TEMPLATES = jinja2.Environment(
     auto_reload=False,
 )
 TEMPLATES.filters.update(
-    nombre=nombre, jour=jour, poids=poids, pluriel=pluriel, langue=langue, lien=lien, adresse=adresse
+    raisons=raisons, nombre=nombre, jour=jour, poids=poids, pluriel=pluriel, langue=langue, lien=lien, adresse=adresse
 )
 TEMPLATES.globals.update(static=STATIC.address, weight=_WEIGHT)
 

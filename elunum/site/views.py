@@ -21,8 +21,9 @@ from starlette.responses import RedirectResponse, Response
 
 from elunum import __version__
 from elunum.errors import QueryError
+from elunum.index import tags
 from elunum.index.build import read_about
-from elunum.index.tags import Referentiel, load_referentiel
+from elunum.index.tags import Expression, Referentiel, load_referentiel
 from elunum.model import DocumentId, FacetValue, Hit, Kind, Results, Search, Territory
 from elunum.site import metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
@@ -33,31 +34,32 @@ KINDS: dict[str, str] = {
     "etat": "État", "operateur": "opérateur public", "sante": "établissement de santé",
     "education": "enseignement et recherche", "association": "association", "autre": "autre organisme public",
 }  # fmt: skip
-WHERES = {"title": "titre", "headings": "intertitre", "url": "adresse", "anchor": "lien", "body": "texte"}
 TYPES = {
     "html": "page web", "pdf": "PDF", "odt": "texte ODT", "docx": "texte Word", "ods": "tableur ODS",
     "xlsx": "tableur Excel", "txt": "texte brut",
 }  # fmt: skip
 
 PANEL = {
-    "enjeu": "Enjeux", "service": "Services", "kind": "Qui publie", "population": "Habitants", "region": "Région",
+    "kind": "Qui publie", "population": "Habitants", "region": "Région",
     "departement": "Département", "year": "Année", "type": "Format", "lang": "Langue",
     "label": "Label Villes Internet", "source": "Site",
 }  # fmt: skip
-"""Facets in the order of the panel; those the engine does not give are left out."""
+"""Facets in the order of the panel, below the enjeux; those the engine does not give are left out."""
 
 ROWS_OF_A_FACET = 8
+
+TRANSVERSAL = "Thèmes transversaux"
+"""What the enjeux without a domaine are shown under."""
 
 
 def domains(referentiel: Referentiel) -> dict[str, str]:
     """Class of the colour of each enjeu: one of d1 to d4 by domain, d5 for transversal themes."""
-    names = list(dict.fromkeys(e.domaine for e in referentiel.enjeux.values() if e.domaine))
-    return {slug: f"d{names.index(e.domaine) + 1}" if e.domaine else "d5" for slug, e in referentiel.enjeux.items()}
+    return {slug: f"d{referentiel.domaines.index(e.domaine) + 1}" for slug, e in referentiel.enjeux.items()}
 
 
 # The same on every page: macros that need nothing of one page are compiled once, not at each answer.
 DOMAINS = domains(load_referentiel())
-replies.TEMPLATES.globals.update(kinds=KINDS, wheres=WHERES, domains=DOMAINS)
+replies.TEMPLATES.globals.update(kinds=KINDS, domains=DOMAINS)
 
 
 def common(request: Request) -> dict[str, Any]:
@@ -94,6 +96,13 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Domaine(Group):
+    """Enjeux of one domaine. `services`: of those that are chosen, by the label of their row."""
+
+    services: dict[str, tuple[Row, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """A way out of an empty page of results."""
 
@@ -115,6 +124,7 @@ async def search(request: Request) -> Response:
         results=results,
         heading=f"«\u00a0{what.search.q}\u00a0»" if what.search.q else "Toutes les pages",
         chips=list(active_filters(here, what)),
+        domaines=domaines_of(here.referentiel, what, results),
         groups=groups_of(what, results),
         years=pictures.years(what, results.facets.get("year", ())) if not what.discreet else "",
         pages=numbers_of_pages(what.search, results.total, here.settings.search.max_page),
@@ -133,12 +143,40 @@ def groups_of(what: Asked, results: Results) -> list[Group]:
     return groups
 
 
+def domaines_of(referentiel: Referentiel, what: Asked, results: Results) -> list[Domaine]:
+    """The facet of enjeux, a group a domaine, with the services of each enjeu chosen."""
+    of_enjeu = {service.nom: service.enjeu for service in referentiel.services}
+    services: dict[str, list[Row]] = {}
+    for value in results.facets.get("service", ()):
+        services.setdefault(of_enjeu[value.value], []).append(_row(what, "service", value))
+    rows: dict[str, list[Row]] = {domaine: [] for domaine in referentiel.domaines}
+    chosen: dict[str, tuple[Row, ...]] = {}
+    for value in results.facets.get("enjeu", ()):
+        if (enjeu := referentiel.enjeux.get(value.value)) is None:
+            continue  # of a référentiel newer or older than the one of this process, until the next start
+        row = _row(what, "enjeu", value)
+        rows[enjeu.domaine].append(row)
+        if row.active:
+            chosen[row.label] = tuple(services.get(enjeu.slug, ()))
+    return [Domaine(domaine or TRANSVERSAL, tuple(found), chosen) for domaine, found in rows.items() if found]
+
+
+def _without(search: Search, slug: str) -> dict[str, Any]:
+    """What changes when an enjeu is no longer asked for: its services go with it."""
+    kept = tuple(other for other in search.enjeu if other != slug)
+    services = {s.nom for s in load_referentiel().services if s.enjeu == slug}
+    service = "" if search.service in services else search.service
+    return {"enjeu": kept, "service": service, "combine": search.combine if kept else "et"}
+
+
 def _row(what: Asked, name: str, value: FacetValue) -> Row:
     change = change_of(what.search, name, value.value)
     now = {field: getattr(what.search, field) for field in change}
     if name in ("enjeu", "kind", "type"):
         active = value.value in now[name]
-        if active:
+        if active and name == "enjeu":
+            change = _without(what.search, value.value)
+        elif active:
             change = {name: tuple(kept for kept in now[name] if kept != value.value)}
     else:
         active = now == change
@@ -169,11 +207,11 @@ def active_filters(here: Context, what: Asked) -> Iterator[Row]:
     def chip(shown: str, /, **change: Any) -> Row:
         return Row(shown, 0, what.to(**change), True)
 
-    for slug in search.enjeu:
-        enjeu = here.referentiel.enjeux.get(slug)
-        yield chip(enjeu.nom if enjeu else slug, enjeu=tuple(kept for kept in search.enjeu if kept != slug))
+    for place, slug in enumerate(search.enjeu):
+        joined = f"{search.combine} " if place else ""
+        yield chip(joined + here.referentiel.enjeux[slug].nom, **_without(search, slug))
     if search.service:
-        yield chip(search.service, service="")
+        yield chip(f"service : {search.service}", service="")
     for kind in search.kind:
         yield chip(KINDS[kind], kind=tuple(kept for kept in search.kind if kept != kind))
     if search.like:
@@ -228,6 +266,8 @@ def numbers_of_pages(search: Search, total: int, at_most: int) -> list[tuple[int
 
 def ways_out(here: Context, what: Asked) -> Iterator[Way]:
     """What to try when nothing was found: only ways that lead somewhere."""
+    if len(what.search.enjeu) > 1 and what.search.combine == "et":
+        yield Way("Se contenter d’au moins un des enjeux choisis", what.to(combine="ou"))
     for row in active_filters(here, what):
         yield Way(f"Enlever le filtre « {row.label} »", row.query)
     words = what.search.q.split()
@@ -395,14 +435,41 @@ def _mosaic(here: Context, found: Any) -> list[Tile]:
 
 
 async def enjeux(request: Request) -> Response:
-    """/enjeux: the référentiel, domain by domain, with how many pages each enjeu and service has."""
+    """/enjeux: the référentiel, domaine by domaine: counts, newest pages, and how pages are tagged."""
     only(await pairs_of(request))
     here = context(request)
-    counts = {branch.slug: branch for branch in here.tree()}
-    grouped: dict[str, list[Any]] = {}
-    for enjeu in here.referentiel.enjeux.values():
-        grouped.setdefault(enjeu.domaine or "Thèmes transversaux", []).append((enjeu, counts.get(enjeu.slug)))
-    return page(request, "enjeux.html", grouped=grouped, version=here.referentiel.version)
+    referentiel = here.referentiel
+    branches = {branch.slug: branch for branch in here.tree()}
+    grouped = {
+        domaine or TRANSVERSAL: [(e, branches[e.slug]) for e in referentiel.enjeux.values() if e.domaine == domaine]
+        for domaine in referentiel.domaines
+    }
+    return page(
+        request, "enjeux.html",
+        grouped=grouped, newest=here.newest(), referentiel=referentiel,
+        version=here.engine.info().referentiel_version, tagging=tags,
+    )  # fmt: skip
+
+
+async def enjeu(request: Request) -> Response:
+    """/enjeux/{slug}: an enjeu, its newest pages, and every expression that announces it: the published rules."""
+    only(await pairs_of(request))
+    here = context(request)
+    chosen = here.referentiel.enjeux.get(request.path_params["slug"])
+    if chosen is None:
+        raise HTTPException(404)
+    branch = next(branch for branch in here.tree() if branch.slug == chosen.slug)
+    counts = {service.service: service.count for service in branch.services}
+    names = [service.nom for service in here.referentiel.services if service.enjeu == chosen.slug]
+    rules: dict[str, list[Expression]] = {name: [] for name in [*names, ""]}
+    for expression in here.referentiel.expressions:
+        if expression.enjeu == chosen.slug:
+            rules[expression.service].append(expression)
+    return page(
+        request, "enjeu.html",
+        enjeu=chosen, branch=branch, newest=here.newest()[chosen.slug],
+        counts=counts, rules=rules, version=here.referentiel.version,
+    )  # fmt: skip
 
 
 async def tree(request: Request) -> Response:
@@ -582,6 +649,7 @@ ROUTES = [
     _route("/similaires/{id}", similar),
     _route("/collectivites/{code}", collectivite),
     _route("/enjeux", enjeux),
+    _route("/enjeux/{slug}", enjeu),
     _route("/arbre", tree),
     _route("/sources", sources),
     _route("/sources/{key:path}", source),

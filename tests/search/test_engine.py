@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -160,7 +161,8 @@ def _choosing(search: Search, name: str, value: str) -> list[tuple[str, str]]:
 
     dropped = {name, _PARAMETER.get(name, name)} | ({"until"} if name == "year" else set())
     dropped |= {"population_max"} if name == "population" else set()
-    pairs = [(n, v) for n, v in to_params(search) if n not in dropped or name == "enjeu"]
+    adds = name == "enjeu" and search.combine == "et"
+    pairs = [(n, v) for n, v in to_params(search) if n not in dropped or adds]
     if name == "year":
         return [*pairs, ("since", value), ("until", value)]
     if name == "population":
@@ -169,11 +171,20 @@ def _choosing(search: Search, name: str, value: str) -> list[tuple[str, str]]:
     return [*pairs, (_PARAMETER.get(name, name), value)]
 
 
+Parameters = dict[str, Any]
+
+
+def _pairs(parameters: Parameters) -> list[tuple[str, str]]:
+    return [(n, v) for n, value in parameters.items() for v in (value if isinstance(value, list) else [value])]
+
+
 FILTERS = st.fixed_dictionaries(
     {},
     optional={
         "q": st.sampled_from(["budget participatif", "commune", "compost", "projets habitants"]),
-        "enjeu": st.sampled_from(["democratie-locale", "territoire-durable"]),
+        "enjeu": st.lists(st.sampled_from(["democratie-locale", "territoire-durable", "emploi"]), max_size=3),
+        "combine": st.sampled_from(["et", "ou"]),
+        "service": st.sampled_from(["Le budget participatif", "La collecte et la réduction des déchets"]),
         "kind": st.sampled_from(["commune", "epci", "etat"]),
         "type": st.sampled_from(["html", "pdf"]),
         "departement": st.sampled_from(["68", "59"]),
@@ -189,8 +200,8 @@ FILTERS = st.fixed_dictionaries(
 
 @given(FILTERS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_count_is_what_choosing_that_value_returns(engine: Engine, parameters: dict[str, str]) -> None:
-    search = from_params(list(parameters.items()))
+def test_every_count_is_what_choosing_that_value_returns(engine: Engine, parameters: Parameters) -> None:
+    search = from_params(_pairs(parameters))
     found = engine.search(search)
     for name, values in found.facets.items():
         assert name in FACETS
@@ -202,11 +213,18 @@ def test_every_count_is_what_choosing_that_value_returns(engine: Engine, paramet
 
 @given(FILTERS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_filters_together_are_what_each_lets_through(engine: Engine, parameters: dict[str, str]) -> None:
-    everything = {hit.id for hit in ask(engine, **(parameters | {"size": "100"})).hits}
-    filters = {name: value for name, value in parameters.items() if name not in ("q", "sort")}
-    for name, value in filters.items():
-        assert everything <= {hit.id for hit in ask(engine, size="100", **{name: value}).hits}
+def test_filters_together_are_what_each_lets_through(engine: Engine, parameters: Parameters) -> None:
+    def ids(pairs: list[tuple[str, str]]) -> set[str]:
+        return {hit.id for hit in engine.search(from_params([*pairs, ("size", "100")])).hits}
+
+    pairs = _pairs(parameters)
+    everything = ids(pairs)
+    for name, value in pairs:
+        if name not in ("q", "sort", "combine", "enjeu"):
+            assert everything <= ids([(name, value)])
+    enjeux = [ids([("enjeu", slug)]) for slug in parameters.get("enjeu", ())]
+    if enjeux:
+        assert everything <= (set.union if parameters.get("combine") == "ou" else set.intersection)(*enjeux)
 
 
 def test_a_territory_finds_its_pages_and_those_about_it(engine: Engine) -> None:

@@ -22,6 +22,7 @@ SEARCHES = st.builds(
     kind=st.lists(st.sampled_from(["commune", "etat"]), unique=True).map(tuple),
     commune=st.sampled_from(["", "68278", "2A004"]),
     epci=st.sampled_from(["", "200066009"]),
+    combine=st.sampled_from(["et", "ou"]),
     departement=st.sampled_from(["", "68", "2A", "971"]),
     region=st.sampled_from(["", "44"]),
     population_min=st.none() | st.integers(0, 500),
