@@ -1,8 +1,8 @@
 """What keeps the service answering when someone asks too much, without keeping anything about who asks.
 
-Two limits, from the wire up: `Patient` lets go of clients that are slow to say what they want; `Guard` counts what one
-network asks in a minute, and refuses what could not be answered in time. Everything is in the memory of one process:
-numbers under keyed hashes, whose key is drawn at start and whose last trace is gone a minute after the reader.
+Two limits, from the wire up: `Patient` lets go of clients that are slow to ask or to take the answer; `Guard` counts
+what one network asks in a minute, and refuses what could not be answered in time. Everything is in the memory of one
+process: numbers under keyed hashes, whose key is drawn at start and whose last trace is gone a minute after the reader.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import ipaddress
 import os
 import resource
 import secrets
+import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,11 +26,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from elunum.site.replies import HEADERS, NO_STORE
+
 HEAD_S = 10.0
 """A request's head must be complete within, seconds, from the connection or from its first byte."""
 
 MAX_HEAD_BYTES = 64_000
 BODY_S = 10.0
+TAKE_S = 60.0
+"""An answer must be taken within, seconds; the kernel holds what it could hand over in full for as long (serve.py)."""
+
 MAX_BODY_BYTES = 16_384
 """Of a form; the same as elunum/site/context.py accepts."""
 
@@ -37,6 +44,9 @@ PERIOD_S = 30.0
 
 MAX_COUNTED = 100_000
 """Networks counted in one period; beyond, the period ends early. A table of 10 MB."""
+
+
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 def harden() -> None:
@@ -57,16 +67,26 @@ def harden() -> None:
 
 
 class Patient(HttpToolsProtocol):
-    """uvicorn's protocol, with a limit on the time and the size of a request's head: it has neither."""
+    """uvicorn's protocol, with a limit on all that a client can be slow at: uvicorn would wait for ever.
+
+    Whatever arrives outside of a request that is being answered starts a clock that only a whole request stops; what
+    the kernel cannot send for want of a reader starts another, which only the last byte stops. A client who feeds or
+    drains a connection byte by byte is let go as one who does nothing.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # We are told as soon as one byte has to wait, and again when none does.
+        transport.set_write_buffer_limits(high=0)
         self._head_bytes = 0
         self._in_head = True
-        self._deadline: asyncio.TimerHandle | None = self.loop.call_later(HEAD_S, self._too_late)
+        self._asking: asyncio.TimerHandle | None = None
+        self._taking: asyncio.TimerHandle | None = None
+        self._await_request(HEAD_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._done_waiting()
+        self._asked()
+        self._taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -77,27 +97,72 @@ class Patient(HttpToolsProtocol):
                 self.send_400_response("Request head too large.")
                 return
         super().data_received(data)
+        # uvicorn stops waiting for the next request at the first byte, be it an empty line or the rest of a body that
+        # was answered before its end.
+        if self._asking is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_request(HEAD_S)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_S, self._too_late)
+        if self._asking is None:
+            self._await_request(HEAD_S)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._done_waiting()
+        self._asked()
+        self._await_request(2 * BODY_S)  # the guard answers 408 before; this is for bodies that nobody asked for
         super().on_headers_complete()
 
-    def _done_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def on_message_complete(self) -> None:
+        self._asked()
+        super().on_message_complete()
 
-    def _too_late(self) -> None:
-        self._deadline = None
-        if not self.transport.is_closing():
-            self.transport.abort()
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._taking is None:
+            self._taking = self.loop.call_later(TAKE_S, self._let_go)
+
+    def resume_writing(self) -> None:
+        self._taken()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not a request is told so, as plainly as it came, and with the headers of any other answer."""
+        if self.transport.is_closing():
+            return
+        body = "La demande n’est pas écrite comme le veut HTTP.\n".encode()
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *((name.encode(), value.encode()) for name, value in NO_STORE.items()),
+            *HEADERS,
+        ]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + body)
+        self.transport.close()
+
+    def _await_request(self, seconds: float) -> None:
+        self._asking = self.loop.call_later(seconds, self._let_go)
+
+    def _asked(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+    def _taken(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
+    def _let_go(self) -> None:
+        """End the connection now, even when it is closing: a transport closes once its last byte has left."""
+        self._asking = None
+        # A reset also drops what the kernel holds (socket(7)); it would go on handing it out, drop by drop.
+        with suppress(OSError):
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.transport.abort()
 
 
 # --- too much --------------------------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -50,6 +52,7 @@ def serve(settings: Settings, listens: Callable[[int], None] = lambda port: None
         proxy_headers=False,  # who asks is nobody's business but the guard's
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
+        timeout_worker_healthcheck=30,  # a worker that loads on a busy machine is not dead
         ws="none",
         lifespan="off",
     )
@@ -61,21 +64,53 @@ def serve(settings: Settings, listens: Callable[[int], None] = lambda port: None
         counts = tempfile.mkdtemp(prefix="elunum-counts-")
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
         try:
-            Multiprocess(config, sockets=[listening]).run()
+            _Supervisor(config, sockets=[listening]).run()
         finally:
             del os.environ["PROMETHEUS_MULTIPROC_DIR"]
             shutil.rmtree(counts, ignore_errors=True)
 
 
+class _Supervisor(Multiprocess):
+    """uvicorn's, whose workers wait until they can obey before they hear of Ctrl-C.
+
+    A terminal sends it to every process at once: a worker that is still loading would die of it with a traceback.
+    """
+
+    def init_processes(self) -> None:
+        # It unblocks the signal once it runs, and would do so in the middle of what follows.
+        resource_tracker.ensure_running()
+        with _interruptions_held():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        with _interruptions_held():
+            super().keep_subprocess_alive()
+
+    def handle_signals(self) -> None:
+        with _interruptions_held():
+            super().handle_signals()
+
+
+@contextmanager
+def _interruptions_held() -> Iterator[None]:
+    """Keep SIGINT pending, here and in the processes started meanwhile (exec(2) hands the mask down)."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def application(settings: Settings, parent: int) -> FastAPI:
     """The site, in a serving process: a worker configures its own log, and ends when its supervisor does."""
-    from elunum.site.app import create_app  # prometheus-client reads PROMETHEUS_MULTIPROC_DIR when imported
-
     if os.getpid() != parent:
         logs.configure()
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, prctl(2): a killed supervisor leaves no orphan
-        if os.getppid() != parent:  # it died before it could be watched
-            sys.exit(1)
+        if os.getppid() != parent or signal.SIGINT in signal.sigpending():  # it ended before it could be watched
+            sys.exit(0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # uvicorn listens to it by now
+    from elunum.site.app import create_app  # prometheus-client reads PROMETHEUS_MULTIPROC_DIR when imported
+
     return create_app(settings)
 
 
@@ -84,6 +119,8 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What the kernel holds for a reader who takes nothing (tcp(7)); connections inherit it.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(guard.TAKE_S * 1000))
         listening.bind((host, port))
         listening.listen(2048)
     except OSError as error:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from elunum.site import guard
 from elunum.site.guard import MAX_COUNTED, PERIOD_S, Counts, Guard, Patient
+from elunum.site.replies import HEADERS
 
 
 class Clock:
@@ -95,7 +96,7 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             pass
     if b"slow" in query:
         time.sleep(0.6)
-    await Response("x" * (3_000_000 if b"large" in query else 10), headers={"x-whole": "1"})(scope, receive, send)
+    await Response("x" * (30_000_000 if b"large" in query else 10), headers={"x-whole": "1"})(scope, receive, send)
 
 
 @contextmanager
@@ -207,6 +208,71 @@ def test_readers_who_take_their_answer_slowly_hold_nobody_up() -> None:
         assert [status(get(port)) for _ in range(5)] == [200] * 5
         for connection in slow:
             connection.close()
+
+
+def _until_ended(connection: socket.socket, feed: bytes = b"", sip: int = 0) -> bool:
+    """Feed or drain a connection drop by drop; whether it was ended by the service."""
+    connection.settimeout(10)
+    try:
+        for _ in range(100):
+            time.sleep(0.05)
+            if feed:
+                connection.sendall(feed)
+            if sip and not connection.recv(sip):
+                return True
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_a_reader_who_takes_an_answer_drop_by_drop_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "TAKE_S", 0.5)
+    with serving(Guard(answer, per_minute=0, at_once=4)) as port:
+        for ending in (b"", b"Connection: close\r\n"):
+            with socket.socket() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+                connection.connect(("127.0.0.1", port))
+                connection.sendall(b"GET /?large HTTP/1.1\r\nHost: a\r\n" + ending + b"\r\n")
+                assert connection.recv(12) == b"HTTP/1.1 200"
+                assert _until_ended(connection, sip=1_000)
+        assert status(get(port)) == 200
+
+
+@pytest.mark.parametrize(
+    ("begun", "feed"),
+    [
+        (b"", b"\r\n"),  # nothing but empty lines
+        (b"", b"G"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: y\r\n"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n", b"x"),  # answered, and goes on
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\r\n"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n", b"x"),
+    ],
+)
+def test_a_client_who_feeds_a_connection_drop_by_drop_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, begun: bytes, feed: bytes
+) -> None:
+    monkeypatch.setattr(guard, "HEAD_S", 0.5)
+    monkeypatch.setattr(guard, "BODY_S", 0.3)
+    with serving(Guard(answer, per_minute=0, at_once=4)) as port:
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(begun)
+            assert _until_ended(connection, feed=feed)
+        assert status(get(port)) == 200
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x00\x01\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"]
+)
+def test_what_is_not_a_request_is_refused_in_french_with_the_headers_of_any_answer(garbage: bytes) -> None:
+    with serving(Guard(answer, per_minute=0, at_once=4)) as port:
+        head, _, body = exchange(port, garbage).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert "La demande n’est pas écrite comme le veut HTTP" in body.decode()
+    for name, value in HEADERS:
+        assert name + b": " + value in head
+    assert b"cache-control: no-store" in head
 
 
 def test_a_head_without_end_is_refused() -> None:

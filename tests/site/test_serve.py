@@ -141,6 +141,25 @@ def test_a_new_index_is_served_without_restart(content: Settings, tmp_path: Path
     assert after == new.version != before
 
 
+@pytest.mark.parametrize("after_s", [0.1, 0.5, 1.0, 2.0])
+def test_ctrl_c_while_workers_start_ends_them_all_without_a_traceback(content: Settings, after_s: float) -> None:
+    """As a terminal does it: the signal goes to every process at once, whatever each has loaded by then."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "elunum", "serve", "--port", "0", "--workers", "2"],
+        env=os.environ | {"ELUNUM_DATA": str(content.data), "PYTHONPATH": str(CHECKOUT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert "serving" in process.stderr.readline()
+    time.sleep(after_s)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert said == ""
+    assert process.returncode in (0, 130)
+
+
 def test_several_workers_share_a_socket_and_their_counts_and_a_killed_one_is_replaced(content: Settings) -> None:
     with serving(content, "--workers", "2") as server:
         _until(server, 200)
