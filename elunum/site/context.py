@@ -120,8 +120,9 @@ class Asked:
 
 
 async def pairs_of(request: Request) -> list[tuple[str, str]]:
-    """Parameters of a request, from the address (GET, HEAD) or from the body of a form (POST); blank ones left out.
+    """Parameters of a request, from the address (GET, HEAD) or from the body of a form (POST).
 
+    Blank values are kept: they mean nothing, as forms send them, but under a name that must be one we know.
     A POST may hold them packed in one field `aller`: that is what the buttons of « mode discret » send.
     Raises QueryError when there are too many, HTTPException 413 or 415 for a body that is not a small form.
     """
@@ -140,12 +141,12 @@ async def pairs_of(request: Request) -> list[tuple[str, str]]:
 
 
 def split(query: str) -> list[tuple[str, str]]:
-    """Name and value pairs of a query string, blank values left out. Raises QueryError when there are too many."""
+    """Name and value pairs of a query string. Raises QueryError when there are too many."""
     try:
-        found = parse_qsl(query, max_num_fields=MAX_FIELDS, encoding="utf-8", errors="replace")
+        found = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS, encoding="utf-8", errors="replace")
     except ValueError:
         raise QueryError("nombre de paramètres", f"au plus {MAX_FIELDS} valeurs") from None
-    return [(name, value.strip()) for name, value in found if value.strip()]
+    return [(name, value.strip()) for name, value in found]
 
 
 async def asked(request: Request) -> Asked:
@@ -157,7 +158,7 @@ async def asked(request: Request) -> Asked:
 
 def chosen_of(pairs: Iterable[tuple[str, str]]) -> tuple[DocumentId, ...]:
     """The documents named by `id`, each once, in order. Raises QueryError when one is not an identifier."""
-    ids = tuple(dict.fromkeys(value for name, value in pairs if name == "id"))
+    ids = tuple(dict.fromkeys(value for name, value in pairs if name == "id" and value))
     if len(ids) > MAX_CHOSEN or any(len(id) != 16 or not set(id) <= set("0123456789abcdef") for id in ids):
         raise QueryError("id", f"au plus {MAX_CHOSEN} identifiants de résultats (16 chiffres hexadécimaux)")
     return tuple(DocumentId(id) for id in ids)
@@ -173,7 +174,8 @@ def only(pairs: Iterable[tuple[str, str]], *names: str) -> dict[str, str]:
             )
         if len(value) > 200:
             raise QueryError(name, "au plus 200 caractères")
-        values[name] = value
+        if value:
+            values[name] = value
     return values
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from urllib.parse import urlencode
 
@@ -381,13 +381,14 @@ async def communes(request: Request) -> Response:
     name = "".join(value for key, value in pairs if key == "nom")[:200]
     rest = [pair for pair in pairs if pair[0] not in ("nom", "like")]
     what = replace(_search_of(rest), discreet=request.method == "POST")
+    searching = any(value for _, value in rest)
     here = context(request)
     found = _communes_named(here, name) if name else ()
     if len(found) == 1 and not what.discreet:
-        aim = f"/recherche?{what.to(like=found[0].code)}" if rest else f"/collectivites/{found[0].code}"
+        aim = f"/recherche?{what.to(like=found[0].code)}" if searching else f"/collectivites/{found[0].code}"
         return RedirectResponse(aim, 303, replies.NO_STORE)
     rows = [(commune, here.geo.containing(commune)) for commune in found[:60]]
-    return page(request, "communes.html", replies.NO_STORE, asked=what, name=name, rows=rows, searching=bool(rest))
+    return page(request, "communes.html", replies.NO_STORE, asked=what, name=name, rows=rows, searching=searching)
 
 
 def _search_of(pairs: list[tuple[str, str]]) -> Asked:
@@ -599,11 +600,11 @@ async def opensearch(request: Request) -> Response:
 
 
 async def security(request: Request) -> Response:
-    """/.well-known/security.txt (RFC 9116)."""
+    """/.well-known/security.txt (RFC 9116): good for half a year from the day it is read, while someone serves it."""
     site = context(request).settings.site
     contact = site.contact or f"{site.base_url}/mentions-legales"
     contact = contact if ":" in contact else f"mailto:{contact}"
-    expires = f"{datetime.now(UTC).year + 1}-12-31T23:00:00Z"
+    expires = f"{datetime.now(UTC) + timedelta(days=180):%Y-%m-%d}T00:00:00Z"
     text = (
         f"Contact: {contact}\nExpires: {expires}\nPreferred-Languages: fr, en\n"
         f"Canonical: {site.base_url}/.well-known/security.txt\n"
