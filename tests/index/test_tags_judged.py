@@ -30,7 +30,7 @@ def test_every_judgment_names_a_page_of_the_demo_web_and_known_enjeux() -> None:
     judged = enjeux.sample("demo")
     assert [page.id for page in judged if not (WEB / f"{page.id}.md").exists()] == []
     slugs = set(TAGGER.referentiel.enjeux)
-    assert all(page.right <= slugs for page in (*judged, *enjeux.sample("archive")))
+    assert all(page.right <= slugs for page in (*judged, *enjeux.sample("archive"), *enjeux.sample("blind")))
 
 
 def test_at_least_150_pages_are_judged_and_every_enjeu_is_asked_for() -> None:
@@ -57,9 +57,12 @@ def test_pages_judged_to_be_about_nothing_get_no_tag(demo_tags: dict[str, tuple[
 
 @pytest.mark.shared
 def test_archived_pages_are_tagged_as_we_and_their_publishers_judged() -> None:
-    ours, theirs = enjeux.sample("archive"), enjeux.publishers()
-    tags = tagged(enjeux.archive_documents({page.id for page in (*ours, *theirs)}))
-    assert {page.id for page in ours} <= set(tags)
+    ours, blind, theirs = enjeux.sample("archive"), enjeux.sample("blind"), enjeux.publishers()
+    tags = tagged(enjeux.archive_documents({page.id for page in (*ours, *blind, *theirs)}))
+    assert {page.id for page in (*ours, *blind)} <= set(tags)
+    assert len(blind) >= 60
+    scores = scores_of(blind, tags)
+    assert (scores.overall.f1 >= 0.87, scores.macro_f1 >= 0.70) == (True, True)
     scores = scores_of(ours, tags)
     assert (scores.overall.f1 >= 0.88, scores.macro_f1 >= 0.78) == (True, True)
     scores = scores_of(theirs, tags)
