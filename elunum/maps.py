@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ INSETS = (
     Inset("Paris et petite couronne", ("75", "92", "93", "94"), 2.14, 48.68, 2.62, 49.02, 850, 5, 145, 145),
 )
 
+_RING = INSETS[-1]
 _INSET_OF = {departement: inset for inset in INSETS for departement in inset.departements}
 
 _RADIUS = 6371.0088  # km, mean radius of the Earth (IUGG)
@@ -85,11 +87,16 @@ def project(latitude: float, longitude: float) -> tuple[float, float]:
     return 565 + x * _RADIUS / KM_PER_UNIT, 400 - y * _RADIUS / KM_PER_UNIT
 
 
-def place(territory: Territory) -> tuple[float, float] | None:
-    """Where a territory stands on the drawing, in its inset if it has one; None when it is on none of its parts."""
+def place(territory: Territory, ring: bool = True) -> tuple[float, float] | None:
+    """Where a territory stands on the drawing, in its inset if it has one; None when it is on none of its parts.
+
+    ring: whether Paris and its neighbours stand in their inset, or where they are on the map.
+    """
     if territory.latitude is None or territory.longitude is None:
         return None
     inset = _INSET_OF.get(territory.departement)
+    if not ring and inset is _RING:
+        inset = None
     if inset is None and len(territory.departement) == 3:
         return None
     if inset is None and not (41 < territory.latitude < 52 and -6 < territory.longitude < 10):
@@ -119,3 +126,24 @@ def contours() -> Contours:
     """The contours of the 101 départements and 18 régions."""
     found = json.loads(_FILE.read_text(encoding="utf-8"))
     return Contours(found["departements"], found["regions"], found["ring"])
+
+
+@functools.cache
+def frame(path: str) -> tuple[float, float, float, float]:
+    """The part of the drawing that shows a contour whole, with a margin and the proportions of the drawing: the
+    viewBox's left, top, width and height."""
+    across, down = [], []
+    for ring in path.split("M")[1:]:
+        x = y = 0.0
+        numbers = [float(number) for number in _NUMBER.findall(ring)]
+        for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
+            x, y = x + dx, y + dy
+            across.append(x)
+            down.append(y)
+    middle = (min(across) + max(across)) / 2, (min(down) + max(down)) / 2
+    width = 1.15 * max(max(across) - min(across), (max(down) - min(down)) * WIDTH / HEIGHT)
+    height = width * HEIGHT / WIDTH
+    return middle[0] - width / 2, middle[1] - height / 2, width, height
+
+
+_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)")

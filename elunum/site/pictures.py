@@ -5,12 +5,12 @@ Everything drawn is also said in words on the same page; every shape that can be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import urlencode
 
 from elunum import maps
-from elunum.model import FacetValue, Point, TreeEnjeu
+from elunum.model import FacetValue, Point, Territory, TreeEnjeu
 from elunum.site.context import Asked
 from elunum.site.replies import nombre, pluriel
 
@@ -35,13 +35,12 @@ def years(asked: Asked, found: Sequence[FacetValue]) -> str:
         height = max(3.0, 70 * count / most)
         x = (year - first) * step
         link = asked.to(since=f"{year}-01-01", until=f"{year}-12-31")
-        bars.append(
-            f'<a href="/recherche?{escape(link)}" rel="nofollow" aria-label="{year} : {pluriel(count, "résultat")}">'
-            f"<title>{year} : {pluriel(count, 'résultat')}</title>"
+        shape = (
             f'<rect x="{x:.1f}" width="{step:.1f}" height="90" fill-opacity="0"/>'
             f'<rect class="barre" x="{x + step * 0.1:.1f}" y="{75 - height:.1f}" width="{step * 0.8:.1f}" '
-            f'height="{height:.1f}" rx="1.5"/></a>'
+            f'height="{height:.1f}" rx="1.5"/>'
         )
+        bars.append(_linked(asked, "/recherche", link, f"{year} : {pluriel(count, 'résultat')}", shape))
     return (
         f'<svg viewBox="0 0 240 92" role="group" aria-label="Résultats par année, de {first} à {last}">{"".join(bars)}'
         f'<path class="axe" d="M0 75.5H240"/><text x="0" y="89" font-size="11">{first}</text>'
@@ -137,48 +136,71 @@ def _draw(nodes: Sequence[_Node], most: float) -> str:
 
 # --- the map ----------------------------------------------------------------------------------------------------------
 
+MAX_POINTS = 300
+"""Collectivités drawn, those with most results: a broad search has thousands, and the page must stay light."""
 
-def france(asked: Asked, departements: Sequence[FacetValue], points: Iterable[Point]) -> str:
-    """The map of results: départements shaded by their results and leading to them, communes and EPCI as points.
 
-    Départements without a result are drawn as one shape and lead nowhere. In « mode discret » nothing is a link: an
-    SVG holds no button, and the lists beside the map lead to the same results.
+def france(
+    asked: Asked,
+    regions: Sequence[tuple[Territory, int]],
+    departements: Sequence[FacetValue],
+    points: Sequence[Point],
+    around: Sequence[str] = (),
+) -> str:
+    """The map of results: départements shaded by their results, the figure of each région, communes and EPCI as points.
+
+    A figure or a shade leads to the map of that place alone, drawn closer; a point to its results. Places without a
+    result lead nowhere. In « mode discret » nothing is a link: an SVG holds no button, and the page says so.
+    around: codes of départements drawn even without a result.
     """
+    drawn = maps.contours()
+    search = asked.search
+    closer = drawn.departements.get(search.departement) or drawn.regions.get(search.region)
+    left, top, width, height = maps.frame(closer) if closer else (0, 0, maps.WIDTH, maps.HEIGHT)
+    scale = width / maps.WIDTH
     counts = {value.value: value.count for value in departements if value.count}
     names = {value.value: value.label for value in departements}
     most = max(counts.values(), default=1)
-    drawn = maps.contours()
-    shapes = [f'<path d="{"".join(path for code, path in drawn.departements.items() if code not in counts)}"/>']
-    for code, path in [*drawn.departements.items(), *drawn.ring.items()]:
+    shapes = [
+        f'<path id="reg{code}" vector-effect="non-scaling-stroke" d="{path}"/>' for code, path in drawn.regions.items()
+    ]
+    for code, path in [*drawn.departements.items(), *(() if closer else drawn.ring.items())]:
         if code in counts:
             words = escape(f"{names[code]} : {pluriel(counts[code], 'résultat')}")
             # Four shades, by the share of the greatest: the eye compares areas, not figures.
             shade = min(4, 1 + int(4 * (counts[code] / most) ** 0.5 - 0.001))
             again = code in drawn.ring and path == drawn.ring[code]
-            shapes.append(
-                _linked(asked, asked.to(departement=code), words, f'<path class="n{shade}" d="{path}"/>', again)
-            )
-    shapes.append(f'<path d="{"".join(path for code, path in drawn.ring.items() if code not in counts)}"/>')
-    for inset in maps.INSETS:
+            shape = f'<path class="n{shade}" d="{path}"/>'
+            shapes.append(_linked(asked, "/carte", asked.to(departement=code), words, shape, again))
+        elif code in around or path is drawn.ring.get(code):
+            shapes.append(f'<path d="{path}"/>')
+    shapes.append("".join(f'<use href="#reg{code}"/>' for code in drawn.regions))
+    for inset in () if closer else maps.INSETS:
         shapes.append(
             f'<rect x="{inset.x}" y="{inset.y}" width="{inset.width}" height="{inset.height}" rx="4" class="cadre"/>'
         )
-    for point in sorted(points, key=lambda p: -p.count):
-        place = maps.place(point.territory) if point.territory.kind in ("commune", "epci") else None
+    for point in points:
+        place = maps.place(point.territory, ring=not closer) if point.territory.kind in ("commune", "epci") else None
         if place is not None:
             words = escape(f"{point.territory.name} : {pluriel(point.count, 'résultat')}")
-            radius = 3 + 9 * (point.count / max(most, point.count)) ** 0.5
+            radius = scale * (4 + 8 * (point.count / max(most, point.count)) ** 0.5)
             circle = f'<circle cx="{place[0]}" cy="{place[1]}" r="{radius:.1f}"/>'
-            link = asked.to(**{point.territory.kind: point.territory.code})
-            shapes.append(_linked(asked, link, words, circle))
-    size = f"0 0 {maps.WIDTH} {maps.HEIGHT}"
+            query = asked.to(**{point.territory.kind: point.territory.code})
+            shapes.append(_linked(asked, "/recherche", query, words, circle))
+    for region, count in () if closer else regions:
+        place = maps.place(region)
+        if place is not None:
+            words = escape(f"{region.name} : {pluriel(count, 'résultat')}")
+            text = f'<text x="{place[0]}" y="{place[1]}">{nombre(count)}</text>'
+            shapes.append(_linked(asked, "/carte", asked.to(region=region.code), words, text))
+    size = f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}"
     picture = "".join(shapes)
     return f'<svg class="carte-fr" viewBox="{size}" role="group" aria-label="Carte des résultats">{picture}</svg>'
 
 
-def _linked(asked: Asked, query: str, words: str, shape: str, again: bool = False) -> str:
+def _linked(asked: Asked, to: str, query: str, words: str, shape: str, again: bool = False) -> str:
     """A shape that leads to results and says which. `again`: drawn twice, a place is one stop for the keyboard."""
     if asked.discreet:
         return f"<g><title>{words}</title>{shape}</g>"
     hidden = ' tabindex="-1" aria-hidden="true"' if again else f' aria-label="{words}"'
-    return f'<a href="/recherche?{escape(query)}" rel="nofollow"{hidden}><title>{words}</title>{shape}</a>'
+    return f'<a href="{to}?{escape(query)}" rel="nofollow"{hidden}><title>{words}</title>{shape}</a>'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,10 @@ def lien(url: str) -> str:
 def adresse(url: str) -> str:
     """An address shortened for reading: no scheme, no www, at most 80 characters."""
     short = url.partition("://")[2].removeprefix("www.").rstrip("/")
+    if "xn--" in short:
+        host, slash, path = short.partition("/")
+        with suppress(UnicodeError):
+            short = host.encode().decode("idna") + slash + path
     return short if len(short) <= 80 else short[:79] + "…"
 
 

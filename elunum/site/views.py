@@ -24,7 +24,7 @@ from elunum.errors import QueryError
 from elunum.index import tags
 from elunum.index.build import read_about
 from elunum.index.tags import Expression, Referentiel, load_referentiel
-from elunum.model import DocumentId, FacetValue, Hit, Kind, Results, Search, Territory
+from elunum.model import DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
 from elunum.site import metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
 from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of
@@ -126,7 +126,7 @@ async def search(request: Request) -> Response:
         chips=list(active_filters(here, what)),
         domaines=domaines_of(here.referentiel, what, results),
         groups=groups_of(what, results),
-        years=pictures.years(what, results.facets.get("year", ())) if not what.discreet else "",
+        years=pictures.years(what, results.facets.get("year", ())),
         pages=numbers_of_pages(what.search, results.total, here.settings.search.max_page),
         ways=list(ways_out(here, what)) if not results.hits else [],
     )
@@ -327,9 +327,10 @@ async def map_(request: Request) -> Response:
     what = await asked(request)
     here = context(request)
     results = here.engine.search(replace(what.search, size=1, page=1))
-    points = here.engine.points(what.search)
-    regions = results.facets.get("region", ())
-    departements = results.facets.get("departement", ())
+    points = sorted(here.engine.points(what.search), key=lambda point: -point.count)
+    regions = [value for value in results.facets.get("region", ()) if value.count]
+    departements = [value for value in results.facets.get("departement", ()) if value.count]
+    known = [(place, value.count) for value in regions if (place := here.geo.territory("region", value.value))]
     return page(
         request,
         "carte.html",
@@ -337,11 +338,29 @@ async def map_(request: Request) -> Response:
         asked=what,
         results=results,
         chips=list(active_filters(here, what)),
-        picture=pictures.france(what, departements, points),
+        picture=pictures.france(what, known, departements, points[: pictures.MAX_POINTS], _around(here, what.search)),
         regions=[_row(what, "region", value) for value in regions],
         departements=[_row(what, "departement", value) for value in departements],
-        points=sorted(points, key=lambda point: -point.count)[:50],
+        points=[_point(what, point) for point in points[:50]],
+        more=len(points) > 50,
+        undrawn=max(0, len(points) - pictures.MAX_POINTS),
     )
+
+
+def _around(here: Context, search: Search) -> tuple[str, ...]:
+    """Codes of the départements of the région that the map draws closer, whether they have results or not."""
+    own = here.geo.territory("departement", search.departement) if search.departement else None
+    region = own.region if own else search.region
+    return tuple(place.code for place in here.geo.all("departement") if region and place.region == region)
+
+
+def _point(what: Asked, point: Point) -> Row:
+    """A collectivité of the map's list, and what leads to its results."""
+    place = point.territory
+    change: dict[str, Any] = {place.kind: place.code}
+    if place.kind not in ("commune", "epci"):
+        change["kind"] = (place.kind,)  # the département's own pages, not those of its communes
+    return Row(place.name, point.count, what.to(**change))
 
 
 # --- communes, enjeux, sources --------------------------------------------------------------------------------------
