@@ -24,6 +24,8 @@ class Host(msgspec.Struct, frozen=True, omit_defaults=True):
     known: int = 0  # addresses
     refusals: Mapping[str, int] = {}  # addresses that are not kept, by the crawler's reason
     errors: Mapping[str, int] = {}  # answers that failed at its last visit, by reason
+    stopped: str = ""  # why it is left alone, by the crawler's reason
+    stopped_until: int = 0  # seconds since 1970
 
 
 class _File(msgspec.Struct):

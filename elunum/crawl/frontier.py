@@ -1,9 +1,10 @@
 """What is due: every known address with what was learned of it, on disk; a heap of due hosts and a window of open
 ones, in memory.
 
-The only file that knows SQLite here. A result is written in one transaction, so a killed crawl forgets at most the
-requests that were in flight. A host is leased to one crawler at a time. Dates on disk are seconds since 1970; waiting
-is measured by a clock that never jumps.
+The only file that knows SQLite here. Results are written together a few times a second, and always before their host
+is asked again: a killed crawl forgets at most one request of each open host, the same as if it had been in flight. A
+host is leased to one crawler at a time. Dates on disk are seconds since 1970; waiting is measured by a clock that never
+jumps.
 
 The life of a host: in the heap while something of it is due -> opened (leased, its state read) -> in the slot of its
 address, one request at a time -> closed when nothing of it is due any more. A slot is an IP address, or the host
@@ -26,7 +27,16 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 
-from elunum.crawl.robots import ALLOW_ALL, Permission, Rules, permission
+from elunum.crawl.robots import (
+    ALLOW_ALL,
+    NOTHING_RESERVED,
+    RESERVED_PATH,
+    Permission,
+    Reserved,
+    Rules,
+    permission,
+    reserved,
+)
 from elunum.crawl.robots import read as read_rules
 from elunum.crawl.scope import Scope, shape
 from elunum.errors import SettingsError
@@ -48,6 +58,9 @@ MAX_FAILURES = 4
 VANISHED_S = 30 * DAY_S
 MISSING_NIGHTS = 3
 BATCH = 200
+SETTLE_S = 0.2
+"""Results wait so long at most to be written together: a transaction each would be most of their cost."""
+
 SHARING = 8
 """Hosts of one address open side by side; its others wait outside the window."""
 
@@ -60,6 +73,9 @@ BUDGET_GROWTH = 20
 
 PARKED = 1e200
 """The due date of what is over the budget: kept for the night when the budget has grown, as many as the budget."""
+
+REFUSED_BY_BODY = frozenset({"noindex", "reserved", "canonical elsewhere"})
+"""Reasons that a page may itself give not to be kept: while its validators hold, it gives them still."""
 
 VERSION = 1
 """Of the tables below; a file of another version is refused by name."""
@@ -83,6 +99,7 @@ create table if not exists hosts (
     robots blob,                            -- body of robots.txt when there is one
     robots_says text not null default '',   -- a Permission
     robots_at real not null default 0,
+    reserved blob,                          -- body of tdmrep.json when there is one
     pause real not null default 0,          -- seconds, doubled at each 429 or 503
     failing_since real not null default 0,
     known integer not null default 0,       -- addresses
@@ -91,7 +108,8 @@ create table if not exists hosts (
     lies integer not null default 0,        -- pages that changed though the sitemap said they had not
     answers integer not null default 0,
     answered_s real not null default 0,     -- seconds spent on them
-    answered_at real not null default 0     -- the last one
+    answered_at real not null default 0,    -- the last one
+    stopped text not null default ''        -- why it is left alone until free_at
 );
 create table if not exists urls (
     host integer not null,
@@ -117,7 +135,9 @@ create table if not exists runs (
     started real not null,
     seen real not null,
     ended real,
-    counts text not null default '{{}}'
+    counts text not null default '{{}}',
+    owner text not null default '',         -- the crawler, while it goes on
+    stopped_by text not null default ''     -- why it ended before nothing was due
 );
 {_REFUSALS};
 create table if not exists idle (
@@ -130,10 +150,20 @@ create table if not exists errors (
 ) without rowid;
 """
 
+_ADDED = (
+    ("hosts", "answered_at", "real not null default 0"),
+    ("hosts", "reserved", "blob"),
+    ("hosts", "stopped", "text not null default ''"),
+    ("runs", "owner", "text not null default ''"),
+    ("runs", "stopped_by", "text not null default ''"),
+)
+"""Columns that files of this version may still lack."""
+
 
 class Kind(IntEnum):
     """What an address is to the crawler; also the order in which those of a host are visited."""
 
+    RESERVED = -1  # tdmrep.json: asked for once robots.txt allows it, before anything else
     ROBOTS = 0
     SITEMAP = 1
     FEED = 2
@@ -158,6 +188,9 @@ class Host:
     docs: set[int] | None = None  # what is known of it, read when links are found
     shapes: Counter[str] = field(default_factory=Counter)
     idle: frozenset[str] = frozenset()  # parameters that do not change its pages
+    reserved: Reserved = NOTHING_RESERVED
+    answered: list[float] = field(default_factory=list)  # seconds of each answer not yet written
+    unsettled: bool = False
     failures: int = 0
     queue: deque[Visit] = field(default_factory=deque)
     slot: str = ""
@@ -232,14 +265,18 @@ class Frontier:
         self._slots: dict[str, _Slot] = {}
         self._open: dict[int, Host] = {}
         self._unplaced = self._in_flight = 0
+        self._unsettled: list[Host] = []
+        self._settled_at = ticks()
         (version,) = self._db.execute("pragma user_version").fetchone()
         if version != VERSION and self._db.execute("select 1 from sqlite_master where name = 'hosts'").fetchone():
             raise SettingsError(f"{path}: written by another version of Elunum; move it away and crawl again")
         self._db.executescript(_SCHEMA)
-        if "answered_at" not in (column for _, column, *_ in self._db.execute("pragma table_info(hosts)")):
-            self._db.execute("alter table hosts add column answered_at real not null default 0")
+        for table, name, what in _ADDED:
+            if name not in (column for _, column, *_ in self._db.execute(f"pragma table_info({table})")):
+                self._db.execute(f"alter table {table} add column {name} {what}")
         with self.together():
             self.run, self.started, counts = self._begin_run()
+            self._db.execute("update runs set owner = ?, stopped_by = '' where id = ?", (self._owner, self.run))
             self._seed()
         self.counts: Counter[str] = Counter(counts)
         rows = self._db.execute("select due, free_at, id, name from hosts where due <= ?", (self.started,))
@@ -253,31 +290,62 @@ class Frontier:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """One transaction for what happens inside. Raises SettingsError when it cannot be written."""
+        """All that happens inside is written, or nothing of it. Raises SettingsError when it cannot be."""
         if self._depth:
             yield
             return
         try:
-            self._db.execute("begin immediate")
+            if not self._db.in_transaction:
+                self._db.execute("begin immediate")
+            self._db.execute("savepoint one")
             self._depth = 1
             try:
                 yield
             except BaseException:
-                self._db.execute("rollback")
+                if self._db.in_transaction:  # a full disk has ended it already
+                    self._db.execute("rollback to one")
                 raise
-            self._db.execute("commit")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("release one")
         except sqlite3.Error as error:
             raise refusal(self._path, error) from None
         finally:
             self._depth = 0
+        if not self._unsettled:
+            self.settle()  # only results wait for each other
 
-    def close(self, ended: bool) -> None:
+    def settle(self) -> None:
+        """Write for good what was done so far. Raises SettingsError."""
+        self._settled_at = self._ticks()
+        for host in self._unsettled:
+            host.unsettled = False
+        self._unsettled.clear()
+        if self._db.in_transaction and not self._depth:
+            try:
+                self._db.execute("commit")
+            except sqlite3.Error as error:
+                raise refusal(self._path, error) from None
+
+    def close(self, ended: bool, stopped_by: str = "") -> None:
         """Give the leases back. ended: nothing was left to do; otherwise the next run goes on with this one."""
         with self.together():
             for host in list(self._open.values()):
                 self._close(host)
+            self._db.execute("update runs set owner = '', stopped_by = ? where id = ?", (stopped_by, self.run))
             self.beat(ended)
+        self.settle()
         self._db.close()
+
+    def give_up(self, reason: str) -> None:
+        """End a run that cannot go on, a disk being full perhaps: what can still be written says why."""
+        with closing(self._db):
+            try:
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                self._db.execute("update runs set owner = '', stopped_by = ? where id = ?", (reason, self.run))
+            except sqlite3.Error:
+                return  # `elunum status` sees that its process is no more
 
     def beat(self, ended: bool = False) -> None:
         """Write the counts of this run for `elunum status`."""
@@ -287,6 +355,7 @@ class Frontier:
                 "update runs set seen = ?, counts = ?, ended = ? where id = ?",
                 (now, json.dumps(self.counts), now if ended else None, self.run),
             )
+        self.settle()
 
     # --- starting ------------------------------------------------------------------------------------------------
 
@@ -362,14 +431,14 @@ class Frontier:
         self._unplaced -= 1
         with self.together():
             self._count_error(host, reason)
-            self._leave(host)
+            self._leave(host, reason)
             self._close(host)
 
     def excuse(self, ids: Iterable[int]) -> None:
         """Take back what this run held against hosts: the network that failed was ours."""
         with self.together():
             self._db.executemany(
-                "update hosts set free_at = 0, "
+                "update hosts set free_at = 0, stopped = '', "
                 "failing_since = case when failing_since >= ? then 0 else failing_since end where id = ?",
                 [(self.started, id) for id in ids],
             )
@@ -377,6 +446,8 @@ class Frontier:
     def next(self) -> Visit | None:
         """A request that may leave now, rules of robots.txt already applied; or None."""
         now = self._ticks()
+        if now - self._settled_at >= SETTLE_S:
+            self.settle()
         while self._waiting and self._waiting[0][0] <= now:
             _, key = heapq.heappop(self._waiting)
             slot = self._slots[key]
@@ -391,6 +462,8 @@ class Frontier:
                 if visit is None:
                     self._close(host)
                     continue
+                if host.unsettled:
+                    self.settle()
                 slot.hosts.append(host)
                 visit.alone = len(slot.hosts) == 1
                 slot.busy = True
@@ -406,8 +479,10 @@ class Frontier:
         if self._heap and len(self._open) < self._settings.active_hosts:
             soonest = min(soonest, self._heap[0][0] - self._clock())
         if soonest == math.inf:
-            return 5.0 if self._in_flight or self._unplaced or self._heap else None
-        return max(soonest, 0.0)
+            soonest = 5.0 if self._in_flight or self._unplaced or self._heap else math.inf
+        if self._unsettled:
+            soonest = min(soonest, SETTLE_S)
+        return max(soonest, 0.0) if soonest < math.inf else None
 
     def hosts_left(self) -> int:
         """Hosts with something due in this run."""
@@ -418,23 +493,29 @@ class Frontier:
         now = self._clock()
         row = self._db.execute(
             "select name, lease, leased_until, robots, robots_says, robots_at, pause, failing_since, useful, lies, "
-            "known, parked, free_at from hosts where id = ?",
+            "known, parked, free_at, reserved from hosts where id = ?",
             (id,),
         ).fetchone()
         if row is None:
             return None  # forgotten meanwhile
-        name, owner, until, body, says, robots_at, pause, since, useful, lies, known, parked, free_at = row
-        if owner != self._owner and until > now and _is_alive(owner):
+        name, owner, until, body, says, robots_at, pause, since, useful, lies, known, parked, free_at, tdm = row
+        # A lease of a process that we are was of another crawl of ours, now over.
+        if owner != self._owner and until > now and is_alive(owner) and owner.partition("-")[0] != str(os.getpid()):
             heapq.heappush(self._heap, (min(until, now + 60), id))
             return None
         with self.together():
             self._db.execute(
-                "update hosts set lease = ?, leased_until = ? where id = ?", (self._owner, now + LEASE_S, id)
+                "update hosts set lease = ?, leased_until = ?, stopped = '' where id = ?",
+                (self._owner, now + LEASE_S, id),
             )
         rules = None
         if now - robots_at < self._settings.robots_max_age_h * 3_600 and says != Permission.FORBID_ALL.value:
             rules = ALLOW_ALL if body is None else read_rules(body, self._settings.agent_name)
+        if owner:
+            # Whoever had it was killed, perhaps an instant after a request: nobody else counts its pause.
+            free_at = max(free_at, now + max(self._settings.delay_s, rules.crawl_delay_s if rules else 0.0))
         host = Host(id, name, rules, pause, free_at, since, useful, lies, known, parked)
+        host.reserved = reserved(tdm) if tdm is not None else NOTHING_RESERVED
         if parked:
             self._learn(host)
             if host.budget > 0:
@@ -479,9 +560,12 @@ class Frontier:
                     self.add(host, [Found(shorter, visit.kind, visit.rank)])
                     self._end(visit, "refused", "idle parameter", every=self._settings.revisit_max_days)
                     continue
-            if host.rules.allows(visit.url):
+            if not host.rules.allows(visit.url):
+                self._end(visit, "refused", "robots", every=7.0)
+            elif visit.kind is Kind.PAGE and host.reserved.holds(visit.url):
+                self._end(visit, "refused", "reserved", every=7.0)
+            else:
                 return visit
-            self._end(visit, "refused", "robots", every=7.0)
         return None
 
     def _scheme(self, host: Host) -> str:
@@ -520,7 +604,24 @@ class Frontier:
             )
             self._answered(host, seconds)
             named = [canonical(url, visit.url) for url in host.rules.sitemaps or ("/sitemap.xml",)]
-            self.add(host, [Found(url, Kind.SITEMAP) for url in named if url and url in self._scope])
+            lists = [Found(url, Kind.SITEMAP) for url in named if url and url in self._scope]
+            self.add(host, [Found(f"{visit.url.removesuffix('/robots.txt')}{RESERVED_PATH}", Kind.RESERVED), *lists])
+            self._release(visit)
+
+    def reserved(
+        self, visit: Visit, body: bytes | None, seconds: float, etag: str | None, modified: str | None
+    ) -> None:
+        """tdmrep.json was answered. body: None when the site has none; it is then looked for again after a month.
+
+        etag, modified: its validators.
+        """
+        host = visit.host
+        with self.together():
+            self._answered(host, seconds)
+            host.reserved = reserved(body) if body is not None else NOTHING_RESERVED
+            self._db.execute("update hosts set reserved = ? where id = ?", (body, host.id))
+            every = self._settings.revisit_max_days if body is None else self._settings.revisit_min_days
+            self._end(visit, "kept", every=every, validators=(etag, modified), fetched=self._clock())
             self._release(visit)
 
     def kept(
@@ -547,8 +648,7 @@ class Frontier:
                 visit,
                 "new" if fresh else "changed" if changed else "unchanged",
                 every=every,
-                etag=etag,
-                modified=modified,
+                validators=(etag, modified),
                 body_digest=body_digest,
                 text_digest=text_digest,
                 archived=visit.kind is Kind.PAGE,
@@ -557,11 +657,27 @@ class Frontier:
             self._release(visit)
 
     def unchanged(self, visit: Visit, seconds: float) -> None:
-        """The server said 304."""
+        """The server said 304: the page is as we keep it, or still asks not to be kept."""
         with self.together():
-            self._answered(visit.host, seconds)
-            self._end(visit, "unchanged", every=self._every(visit, False), fetched=self._clock())
-            self._release(visit)
+            if visit.kind is not Kind.PAGE or visit.archived:
+                self._answered(visit.host, seconds)
+                self._end(visit, "unchanged", every=self._every(visit, False), fetched=self._clock())
+                self._release(visit)
+                return
+            row = self._db.execute(
+                "select reason from refusals where host = ? and doc = ?", (visit.host.id, visit.doc)
+            ).fetchone()
+            if row and row[0] in REFUSED_BY_BODY and (visit.etag or visit.modified):
+                self._answered(visit.host, seconds)
+                every = min(max(2 * visit.every, 7.0), max(self._settings.revisit_max_days, 7.0))
+                self._end(visit, "refused", row[0], every=every, validators=(visit.etag, visit.modified))
+                self._release(visit)
+                return
+            visit.etag = visit.modified = None
+            self._db.execute(
+                "update urls set etag = null, modified = null where host = ? and doc = ?", (visit.host.id, visit.doc)
+            )
+            self.failed(visit, "304 unasked", host_failed=False)
 
     def missing(self, visit: Visit, status: int, seconds: float) -> None:
         """404 or 410. A 410 is believed at once, a 404 after three nights."""
@@ -576,11 +692,22 @@ class Frontier:
                 self._end(visit, "missing", every=self._settings.revisit_min_days, misses=visit.misses + 1)
             self._release(visit)
 
-    def refused(self, visit: Visit, reason: str, seconds: float, every: float = 7.0) -> None:
-        """The page answered and is not for us: noindex, redirect, reserved, not a text. Seen again `every` days on."""
+    def refused(
+        self,
+        visit: Visit,
+        reason: str,
+        seconds: float,
+        every: float = 7.0,
+        validators: tuple[str | None, str | None] = (None, None),
+    ) -> None:
+        """The page answered and is not for us: noindex, redirect, reserved, not a text. Seen again `every` days on.
+
+        validators: ETag and Last-Modified of a body that says so itself; as long as they hold, it says the same.
+        """
         with self.together():
             self._answered(visit.host, seconds)
-            self._end(visit, "refused", reason, every=max(every, self._settings.revisit_min_days))
+            every = max(every, self._settings.revisit_min_days)
+            self._end(visit, "refused", reason, every=every, validators=validators)
             self._release(visit)
 
     def moved(self, visit: Visit, url: str, seconds: float) -> None:
@@ -622,8 +749,9 @@ class Frontier:
                 )
             pause = max(wait, host.pause)
             if pause > MAX_WAIT_S:
-                self._leave(host, pause)
+                self._leave(host, "asks for a long pause", pause)
             self._release(visit, pause)
+        self._settled_at = -math.inf  # a pause that was asked for must outlive us, whatever happens next
 
     def add(self, host: Host, found: Iterable[Found]) -> int:
         """Make addresses known; gives how many were new. host: the open one that most of them belong to."""
@@ -745,15 +873,17 @@ class Frontier:
         misses: int = 0,
         tries: int = 0,
         archived: bool | None = None,
-        etag: str | None = None,
-        modified: str | None = None,
+        validators: tuple[str | None, str | None] | None = None,
         body_digest: bytes | None = None,
         text_digest: bytes | None = None,
         fetched: float | None = None,
     ) -> None:
-        """Write what became of a visit. gone: why the page leaves the index, if it was there."""
+        """Write what became of a visit. gone: why the page leaves the index, if it was there.
+
+        validators: None keeps those of a page that stays, and drops those of one that leaves.
+        """
         self.counts[outcome if visit.kind is Kind.PAGE else "lists"] += 1
-        if gone:
+        if gone and visit.kind is Kind.PAGE:
             self.counts[f"because {gone}"] += 1
             if visit.archived:
                 self._gone(visit.url, gone)
@@ -764,13 +894,15 @@ class Frontier:
         span = every * DAY_S
         due = max(self._clock(), self.started + 0.001) + span - min(span / 6, 14_400.0)
         keep = body_digest is None  # no body: what was known of the last one stands
+        etag, modified = validators or ((None, None) if gone else (visit.etag, visit.modified))
+        visited = visit.every or visit.misses or not self._settings.revisit_min_days
         refusal = gone or ("404" if outcome == "missing" else "")
         with self.together():
             if refusal and visit.kind is Kind.PAGE:
                 self._db.execute(
                     "insert or replace into refusals values (?, ?, ?)", (visit.host.id, visit.doc, refusal)
                 )
-            elif outcome != "failed" and (visit.misses or not visit.archived):
+            elif outcome != "failed" and visited and (visit.misses or not visit.archived):
                 self._db.execute("delete from refusals where host = ? and doc = ?", (visit.host.id, visit.doc))
             self._db.execute(
                 "update urls set due = ?, every = ?, misses = ?, tries = ?, archived = ?, fetched = ?, etag = ?, "
@@ -782,8 +914,8 @@ class Frontier:
                     tries,
                     archived,
                     visit.fetched if fetched is None else fetched,
-                    visit.etag if keep else etag,
-                    visit.modified if keep else modified,
+                    etag,
+                    modified,
                     visit.body_digest if keep else body_digest,
                     visit.text_digest if keep else text_digest,
                     visit.host.id,
@@ -794,33 +926,31 @@ class Frontier:
     def _answered(self, host: Host, seconds: float) -> None:
         """The host is alive."""
         host.failures, host.failing_since, host.pause = 0, 0.0, host.pause / 2 if host.pause > 1 else 0.0
+        host.answered.append(seconds)
         self.counts["requests"] += 1
-        self._db.execute(
-            "update hosts set answers = answers + 1, answered_s = answered_s + ?, answered_at = ? where id = ?",
-            (seconds, self._clock(), host.id),
-        )
 
     def _failed_host(self, host: Host) -> None:
         self.counts["requests"] += 1
         host.failures += 1
         if host.failures >= MAX_FAILURES:
-            self._leave(host)
+            self._leave(host, "keeps failing")
 
     def _backoff(self, host: Host) -> float:
         """Seconds before a host that failed is asked again."""
         return min(5 * self._settings.delay_s * 2.0 ** min(host.failures, 10), MAX_WAIT_S)
 
-    def _leave(self, host: Host, pause: float = 0.0) -> None:
+    def _leave(self, host: Host, why: str, pause: float = 0.0) -> None:
         """Leave a host for the night; after a month of such nights, its pages are gone."""
         now = self._clock()
+        if not host.left:
+            self.counts[f"left {why}"] += 1
         host.left = True
         host.queue.clear()
         host.failing_since = host.failing_since or now
         self._db.execute(
-            "update hosts set free_at = ?, failing_since = ? where id = ?",
-            (now + max(NIGHT_S, pause), host.failing_since, host.id),
+            "update hosts set free_at = ?, failing_since = ?, stopped = ? where id = ?",
+            (now + max(NIGHT_S, pause), host.failing_since, why, host.id),
         )
-        self.counts["hosts left"] += 1
         if now - host.failing_since > VANISHED_S:
             for (url,) in self._db.execute("select url from urls where host = ? and archived", (host.id,)).fetchall():
                 self.counts["gone"] += 1
@@ -834,16 +964,28 @@ class Frontier:
         crawl_delay = host.rules.crawl_delay_s if host.rules else 0.0
         wait = max(self._settings.delay_s, crawl_delay, pause)
         if wait > MAX_WAIT_S and not host.left and pause > MAX_WAIT_S:
-            self._leave(host, pause)
+            self._leave(host, "asks for a long pause", pause)
         slot = self._slots[host.slot]
         slot.busy = False
         slot.free_at = self._ticks() + min(wait, max(MAX_WAIT_S, crawl_delay))
         now = self._clock()
-        if not host.left:
-            self._db.execute(
-                "update hosts set free_at = ?, leased_until = ?, pause = ? where id = ?",
-                (now + wait, now + LEASE_S, host.pause, host.id),
-            )
+        self._db.execute(
+            "update hosts set free_at = max(free_at, ?), leased_until = ?, pause = ?, answers = answers + ?, "
+            "answered_s = answered_s + ?, answered_at = max(answered_at, ?) where id = ?",
+            (
+                now + wait,
+                now + LEASE_S,
+                host.pause,
+                len(host.answered),
+                sum(host.answered),
+                now if host.answered else 0.0,
+                host.id,
+            ),
+        )
+        host.answered.clear()
+        if not host.unsettled:
+            host.unsettled = True
+            self._unsettled.append(host)
         if host.left or not (host.rules is None or host.queue or self._refill(host)):
             slot.hosts.remove(host)
             self._close(host)
@@ -908,12 +1050,13 @@ def seen_hosts(path: Path) -> Iterator[tuple[str, SeenHost]]:
         errors: dict[bool, dict[str, dict[str, int]]] = {True: {}, False: {}}
         for of_run, host, reason, n in db.execute("select run, host, reason, n from errors order by n desc"):
             errors[of_run == run].setdefault(host, {})[reason] = n
-        for id, name, at, since, known in db.execute(
-            "select id, name, answered_at, failing_since, known from hosts order by name"
+        for id, name, at, since, known, stopped, free_at in db.execute(
+            "select id, name, answered_at, failing_since, known, stopped, free_at from hosts order by name"
         ):
             failed = errors[True].get(name) or (errors[False].get(name, {}) if at < started else {})
             if at or failed or since:
-                yield name, SeenHost(at, since, known, refusals.get(id, {}), failed)
+                until = round(free_at) if stopped else 0
+                yield name, SeenHost(at, since, known, refusals.get(id, {}), failed, stopped, until)
 
 
 def refusal(path: Path, error: OSError | sqlite3.Error) -> SettingsError:
@@ -970,10 +1113,10 @@ def _without(url: str, names: frozenset[str]) -> str:
     return f"{path}?{kept}" if kept else path
 
 
-def _is_alive(owner: str) -> bool:
-    """Whether the process that took a lease still runs. One that we are was another crawl of ours, now over."""
+def is_alive(owner: str) -> bool:
+    """Whether the process that took a lease, or began a run, still runs."""
     pid = owner.partition("-")[0]
-    if not pid.isdigit() or int(pid) == os.getpid():
+    if not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)

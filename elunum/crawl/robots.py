@@ -1,4 +1,4 @@
-"""What a site lets us fetch, and how often: robots.txt as RFC 9309 reads it.
+"""What a site lets us fetch, and how often: robots.txt as RFC 9309 reads it, and tdmrep.json.
 
 Matching is protego's (longest match, wildcards); what the status of the answer means, and what is read of it, is here.
 """
@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+import orjson
 from protego import Protego
 
 MAX_BYTES = 500 * 1024
@@ -77,3 +78,56 @@ def read(body: bytes, agent: str) -> Rules:
 
 
 ALLOW_ALL = Rules(None, "")
+
+
+# --- text and data mining ------------------------------------------------------------------------------------------
+
+RESERVED_PATH = "/.well-known/tdmrep.json"
+MAX_RESERVED_BYTES = 100_000
+MAX_RESERVED_RULES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The parts of a site of which text and data mining is reserved."""
+
+    _rules: tuple[tuple[Protego, bool], ...] = ()  # what a rule forbids is what it speaks of; whether it reserves it
+
+    def holds(self, url: str) -> bool:
+        """Whether this canonical address is reserved: the first rule that speaks of it decides."""
+        return next((reserves for rule, reserves in self._rules if not rule.can_fetch(url, "*")), False)
+
+
+NOTHING_RESERVED = Reserved()
+
+
+def is_reservations(body: bytes) -> bool:
+    """Whether a body is a tdmrep.json, and not the page that a site answers with to everything."""
+    if len(body) > MAX_RESERVED_BYTES or body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"[", b"{"):
+        return False
+    try:
+        return isinstance(orjson.loads(body.removeprefix(b"\xef\xbb\xbf")), list | dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def reserved(body: bytes) -> Reserved:
+    """The rules of a tdmrep.json; never raises, whatever the bytes. What makes no sense reserves nothing.
+
+    Source: TDM Reservation Protocol, W3C community group report, 2024: an array of {location, tdm-reservation},
+    locations written as in robots.txt. The file of one rule alone, without its array, is a usual mistake.
+    """
+    if not is_reservations(body):
+        return NOTHING_RESERVED
+    found = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    rules: list[tuple[Protego, bool]] = []
+    for one in (found if isinstance(found, list) else [found])[:MAX_RESERVED_RULES]:
+        if not isinstance(one, dict):
+            continue
+        location = one.get("location")
+        if not isinstance(location, str) or not location.startswith(("/", "*")) or len(location) > 2_000:
+            continue
+        if location.isprintable():
+            rule = Protego.parse(f"User-agent: *\nDisallow: {location.replace('#', '%23')}\n")
+            rules.append((rule, str(one.get("tdm-reservation")).strip() == "1"))
+    return Reserved(tuple(rules))

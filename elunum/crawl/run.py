@@ -21,17 +21,14 @@ from scrapy.settings import Settings as ScrapySettings
 from elunum import visits
 from elunum.archive import ArchiveWriter, Forgotten
 from elunum.crawl.fetch import Handler
-from elunum.crawl.frontier import MAX_WAIT_S, Frontier, connect, refusal, seen_hosts
+from elunum.crawl.frontier import MAX_WAIT_S, Frontier, connect, is_alive, refusal, seen_hosts
 from elunum.crawl.scope import Scope
-from elunum.crawl.spider import CrawlSpider, FrontierScheduler
+from elunum.crawl.spider import GRACE_S, CrawlSpider, FrontierScheduler
 from elunum.errors import SettingsError
 from elunum.model import Gone, Source
 from elunum.settings import Settings
 
 log = logging.getLogger("elunum.crawl")
-
-GRACE_S = 2.0
-"""What requests in flight get to end when the operator stops a crawl."""
 
 PUBLISH_S = 300.0
 """Between two writings of what the site shows of a crawl that goes on."""
@@ -54,11 +51,13 @@ class CrawlReport:
     requests: int = 0  # answered, of all kinds
     hosts: int = 0  # of the list, with their twins that were met
     hosts_left: int = 0  # with something still due
+    hosts_stopped: Mapping[str, int] = field(default_factory=dict)  # left alone until tomorrow, by reason
     known: int = 0  # addresses
     seconds: float = 0.0
     pages_per_s: float = 0.0
     finished: bool = True  # nothing was left to do
-    stopped_by: str = ""
+    running: bool = False
+    stopped_by: str = ""  # why it ended before that: a signal, "out of time", "the network is gone", "killed"...
     started_at: datetime | None = None  # UTC
     seen_at: datetime | None = None  # UTC, last sign of life
     expected_end: datetime | None = None  # UTC, at the pace of this run so far; None once it is over
@@ -125,13 +124,15 @@ async def _run(
             await spider.fetcher.close()
             left = frontier.hosts_left()
             if spider.failure is None:
-                frontier.close(ended=left == 0 and not spider.stopping)
+                frontier.close(ended=left == 0 and not spider.stopping, stopped_by=spider.stopping)
+            else:
+                frontier.give_up(spider.stopping)
     if spider.failure is not None:
         raise spider.failure
     publish(settings, shard, clock)
     done, seconds = frontier.counts["requests"] - before, time.monotonic() - began
     log.info("crawl_ended", extra={"requests": done, "seconds": round(seconds, 1), "hosts_left": left})
-    return replace(status(settings, shard), stopped_by=spider.stopping, pages_per_s=round(done / seconds, 1))
+    return replace(status(settings, shard), pages_per_s=round(done / seconds, 1))
 
 
 def _frontier_path(settings: Settings, shard: tuple[int, int]) -> Path:
@@ -229,10 +230,11 @@ def status(settings: Settings, shard: tuple[int, int] | None = None) -> CrawlRep
 def _read_status(path: Path) -> CrawlReport:
     db = connect(path)
     try:
-        last = db.execute("select id, started, seen, ended, counts from runs order by id desc limit 1").fetchone()
+        last = db.execute("select * from runs order by id desc limit 1").fetchone()
         if last is None:
             return CrawlReport()
-        run, started, seen, ended, text = last
+        run, started, seen, ended, text, *rest = last
+        owner, stopped_by = rest or ("", "")  # a file that no crawl has opened since these were added
         counts: dict[str, int] = json.loads(text)
         hosts, known = db.execute("select count(*), coalesce(sum(known), 0) from hosts").fetchone()
         (left,) = db.execute(
@@ -254,6 +256,9 @@ def _read_status(path: Path) -> CrawlReport:
     finally:
         db.close()
     seconds = max((ended or seen) - started, 0.001)
+    running = bool(owner) and is_alive(owner)
+    if owner and not running:
+        stopped_by = "killed"
     return CrawlReport(
         new=counts.get("new", 0),
         changed=counts.get("changed", 0),
@@ -268,10 +273,13 @@ def _read_status(path: Path) -> CrawlReport:
         known=known,
         seconds=round(seconds, 3),
         pages_per_s=round(counts.get("requests", 0) / seconds, 1),
+        hosts_stopped=_with_prefix(counts, "left "),
         finished=ended is not None,
+        running=running,
+        stopped_by=stopped_by,
         started_at=datetime.fromtimestamp(started, UTC),
         seen_at=datetime.fromtimestamp(seen, UTC),
-        expected_end=_expected_end(started, seen, left, counts.get("hosts visited", 0)) if ended is None else None,
+        expected_end=_expected_end(started, seen, left, counts.get("hosts visited", 0)) if running else None,
         refusals=_with_prefix(counts, "because "),
         errors=_with_prefix(counts, "error "),
         errors_by_host=by_host,
@@ -294,12 +302,13 @@ def _merged(reports: list[CrawlReport]) -> CrawlReport:
     """Shards side by side, as one."""
     if len(reports) == 1:
         return reports[0]
-    refusals, errors = Counter[str](), Counter[str]()
+    refusals, errors, stopped = Counter[str](), Counter[str](), Counter[str]()
     by_host: dict[str, Mapping[str, int]] = {}
     slowest: dict[str, float] = {}
     for report in reports:
         refusals.update(report.refusals)
         errors.update(report.errors)
+        stopped.update(report.hosts_stopped)
         by_host.update(report.errors_by_host)
         slowest.update(report.slowest_hosts)
     worst = sorted(by_host, key=lambda host: -sum(by_host[host].values()))[:WORST_HOSTS]
@@ -318,7 +327,10 @@ def _merged(reports: list[CrawlReport]) -> CrawlReport:
         known=sum(r.known for r in reports),
         seconds=max(r.seconds for r in reports),
         pages_per_s=round(sum(r.pages_per_s for r in reports), 1),
+        hosts_stopped=dict(sorted(stopped.items())),
         finished=all(r.finished for r in reports),
+        running=any(r.running for r in reports),
+        stopped_by=", ".join(sorted({r.stopped_by for r in reports if r.stopped_by})),
         started_at=min((r.started_at for r in reports if r.started_at), default=None),
         seen_at=max((r.seen_at for r in reports if r.seen_at), default=None),
         expected_end=max((r.expected_end for r in reports if r.expected_end), default=None),

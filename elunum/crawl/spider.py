@@ -25,6 +25,7 @@ from elunum.crawl import links, sitemaps
 from elunum.crawl.fetch import Answer, Fetcher, FetchFailed
 from elunum.crawl.frontier import Found, Frontier, Host, Kind, Visit
 from elunum.crawl.robots import MAX_BYTES as MAX_ROBOTS_BYTES
+from elunum.crawl.robots import MAX_RESERVED_BYTES, is_reservations
 from elunum.crawl.scope import Scope, trap, twin_key
 from elunum.errors import SettingsError
 from elunum.model import Page, Unchanged
@@ -34,6 +35,9 @@ from elunum.urls import canonical, host_of
 log = logging.getLogger("elunum.crawl")
 
 BEAT_S = 1.0
+GRACE_S = 2.0
+"""What requests in flight get to end when the time is over or the operator stops a crawl."""
+
 PROGRESS_S = 30.0
 NETWORK_GONE = 60
 """Failures to reach a host, with no answer from any between them, after which the fault is taken to be ours."""
@@ -81,16 +85,19 @@ class CrawlSpider(Spider):
     # --- asking --------------------------------------------------------------------------------------------------
 
     def request_for(self, visit: Visit) -> Request:
-        """Scrapy's request for a visit. Validators go along only when an unchanged page is worth knowing about."""
+        """Scrapy's request for a visit."""
         headers = {}
-        if visit.archived or visit.kind is not Kind.PAGE:
-            if visit.etag:
-                headers["If-None-Match"] = visit.etag
-            if visit.modified:
-                headers["If-Modified-Since"] = visit.modified
+        if visit.etag:
+            headers["If-None-Match"] = visit.etag
+        if visit.modified:
+            headers["If-Modified-Since"] = visit.modified
         if not visit.alone:
             headers["Connection"] = "close"  # the next request to this IP address is to another host
-        cut_at = {Kind.ROBOTS: MAX_ROBOTS_BYTES + 1, Kind.SITEMAP: self.options.crawl.max_page_bytes}.get(visit.kind)
+        cut_at = {
+            Kind.ROBOTS: MAX_ROBOTS_BYTES + 1,
+            Kind.RESERVED: MAX_RESERVED_BYTES + 1,
+            Kind.SITEMAP: self.options.crawl.max_page_bytes,
+        }.get(visit.kind)
         return Request(
             visit.url,
             callback=self.answered,
@@ -100,7 +107,7 @@ class CrawlSpider(Spider):
                 "visit": visit,
                 "headers": headers,
                 "cut_at": cut_at,
-                "follow": visit.kind is Kind.ROBOTS,
+                "follow": visit.kind in (Kind.ROBOTS, Kind.RESERVED),
             },
         )
 
@@ -171,9 +178,10 @@ class CrawlSpider(Spider):
         if visit.kind is Kind.ROBOTS:
             frontier.robots(visit, status, answer.body, answer.seconds)
         elif status == 304:
-            if visit.kind is Kind.PAGE:
-                self.archive.write(Unchanged(visit.url, self._now()))
-            frontier.unchanged(visit, answer.seconds)
+            self._not_modified(visit, answer)
+        elif visit.kind is Kind.RESERVED and status < 500 and status != 429:
+            kept = answer.body if status == 200 and is_reservations(answer.body) else None
+            frontier.reserved(visit, kept, answer.seconds, *_validators(answer))
         elif status in (301, 302, 303, 307, 308):
             self._redirected(visit, answer)
         elif status in (404, 410):
@@ -189,6 +197,16 @@ class CrawlSpider(Spider):
         else:
             self._list(visit, answer)
 
+    def _not_modified(self, visit: Visit, answer: Answer) -> None:
+        """Nothing new in the page, but its headers may ask today what they did not yesterday."""
+        orders = links.orders_of_headers(answer.headers, self.options.crawl.agent_name)
+        if visit.kind is Kind.PAGE and (orders.noindex or orders.reserved):
+            self.frontier.refused(visit, "noindex" if orders.noindex else "reserved", answer.seconds)
+            return
+        if visit.kind is Kind.PAGE and visit.archived:
+            self.archive.write(Unchanged(visit.url, self._now()))
+        self.frontier.unchanged(visit, answer.seconds)
+
     def _page(self, visit: Visit, answer: Answer) -> None:
         agent = self.options.crawl.agent_name
         kind, charset = _content_type(answer)
@@ -196,7 +214,7 @@ class CrawlSpider(Spider):
             self.frontier.refused(visit, "not a text", answer.seconds, every=30.0)
             return
         body_digest = hashlib.sha256(answer.body).digest()[:8]
-        orders = links.orders_of_headers(answer.headers, agent)
+        of_headers = orders = links.orders_of_headers(answer.headers, agent)
         text_digest = body_digest
         if body_digest != visit.body_digest or not visit.archived:
             if kind in _HTML or answer.body[:200].lstrip()[:1] == b"<":
@@ -206,12 +224,15 @@ class CrawlSpider(Spider):
                 if not orders.nofollow:
                     self._follow(visit, found)
                 if found.canonical and (reason := self._canonical(visit, found)):
-                    self.frontier.refused(visit, reason, answer.seconds)
+                    self.frontier.refused(visit, reason, answer.seconds, validators=_validators(answer))
                     return
         elif visit.text_digest is not None:
             text_digest = visit.text_digest
         if orders.noindex or orders.reserved:
-            self.frontier.refused(visit, "noindex" if orders.noindex else "reserved", answer.seconds)
+            # Headers may change while the body, and so its validators, does not: such a page is asked for whole.
+            validators = (None, None) if of_headers.noindex or of_headers.reserved else _validators(answer)
+            reason = "noindex" if orders.noindex else "reserved"
+            self.frontier.refused(visit, reason, answer.seconds, validators=validators)
             return
         changed = not visit.archived or (body_digest != visit.body_digest and text_digest != visit.text_digest)
         if "?" in visit.url and not visit.archived:
@@ -230,12 +251,13 @@ class CrawlSpider(Spider):
         self._keep(visit, answer, digest != visit.body_digest, digest, digest)
 
     def _keep(self, visit: Visit, answer: Answer, changed: bool, body_digest: bytes, text_digest: bytes) -> None:
+        etag, modified = _validators(answer)
         self.frontier.kept(
             visit,
             changed=changed,
             seconds=answer.seconds,
-            etag=_short(answer.header("etag")),
-            modified=_short(answer.header("last-modified")),
+            etag=etag,
+            modified=modified,
             body_digest=body_digest,
             text_digest=text_digest,
         )
@@ -376,8 +398,9 @@ class FrontierScheduler(BaseScheduler):
 
     def _stopping(self) -> bool:
         spider = self._spider
-        if spider.deadline is not None and time.monotonic() > spider.deadline:
-            spider.stopping = spider.stopping or "out of time"
+        if spider.deadline is not None and time.monotonic() > spider.deadline and not spider.stopping:
+            spider.stopping = "out of time"
+            asyncio.get_running_loop().call_later(GRACE_S, spider.abandon)
         return bool(spider.stopping)
 
     async def _resolve(self, host: Host) -> None:
@@ -429,9 +452,13 @@ class FrontierScheduler(BaseScheduler):
             log.info("progress", extra=figures)
 
 
-def _short(value: str | None) -> str | None:
-    """A validator to send back; one that long is no validator."""
-    return value if value and len(value) <= 500 else None
+def _validators(answer: Answer) -> tuple[str | None, str | None]:
+    """ETag and Last-Modified, to be sent back; one that is very long is no validator."""
+    etag, modified = answer.header("etag"), answer.header("last-modified")
+    return (
+        etag if etag and len(etag) <= 500 else None,
+        modified if modified and len(modified) <= 500 else None,
+    )
 
 
 def _content_type(answer: Answer) -> tuple[str, str]:

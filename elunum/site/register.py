@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -42,7 +42,8 @@ REASONS = {
     "too large": "trop lourdes",
     "vanished": "d’un site qui ne répond plus depuis un mois",
     "forgotten": "retirées à la demande",
-    "DNS": "nom de domaine introuvable",
+    "no such host": "nom de domaine inexistant",
+    "DNS": "annuaire des noms (DNS) muet",
     "refused address": "adresse interne, refusée",
     "timeout": "réponse trop lente",
     "TLS certificate": "certificat HTTPS invalide",
@@ -55,9 +56,18 @@ REASONS = {
     "unknown encoding": "compression inconnue",
     "bad encoding": "compression abîmée",
     "robots.txt unreachable": "robots.txt inaccessible : le site est laissé tranquille",
+    "304 unasked": "dite inchangée sans avoir jamais été lue",
     "fault of ours": "panne de notre robot",
+    "keeps failing": "répond par des erreurs, quatre fois de suite",
+    "asks for a long pause": "demande une longue pause",
+    "out of time": "la durée prévue est écoulée",
+    "the network is gone": "notre réseau est coupé",
+    "stopped by an error": "une panne de notre machine",
+    "killed": "le programme a été interrompu brutalement",
+    "SIGINT": "à la demande de l’opérateur",
+    "SIGTERM": "à la demande de l’opérateur",
 }
-"""The crawler's reasons, as a webmaster reads them: after « pages », or as an error."""
+"""The crawler's reasons, as a webmaster reads them: after « pages », as an error, or why it stopped."""
 
 
 def reason(name: str) -> str:
@@ -96,6 +106,12 @@ class Listed:
     def errors(self) -> Mapping[str, int]:
         """Answers that failed at the last visit, by reason, most first."""
         return _most_first(self.visit.errors) if self.visit else {}
+
+    @property
+    def stopped_until(self) -> datetime | None:
+        """Until when the crawler leaves the host alone, UTC; `visit.stopped` says why."""
+        stopped = self.visit is not None and self.visit.stopped
+        return datetime.fromtimestamp(self.visit.stopped_until, UTC) if self.visit and stopped else None
 
     @property
     def closed(self) -> bool:
@@ -156,15 +172,24 @@ class Crawl(msgspec.Struct):
     failed: int = 0
     hosts: int = 0
     hosts_left: int = 0
+    hosts_stopped: dict[str, int] = {}
     known: int = 0
     pages_per_s: float = 0.0
     finished: bool = True
+    running: bool = False
+    stopped_by: str = ""
     started_at: datetime | None = None
     seen_at: datetime | None = None
+    expected_end: datetime | None = None
     refusals: dict[str, int] = {}
     errors: dict[str, int] = {}
     errors_by_host: dict[str, dict[str, int]] = {}
     slowest_hosts: dict[str, float] = {}
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is under way: a crawler that was killed has not written for longer than it ever waits."""
+        return self.running and self.seen_at is not None and datetime.now(UTC) - self.seen_at < timedelta(minutes=15)
 
     @property
     def reasons(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ import pytest
 from elunum.crawl import links
 from elunum.model import Gone, Page, Unchanged
 from tests.crawl.conftest import Nights
-from tests.web.server import Answer, Asked, Reply, Site, conditional, page, sites
+from tests.web.server import LISTS, Answer, Asked, Reply, Site, conditional, page, sites
 
 Begin = Callable[[Answer], Nights]
 HTML = {"Content-Type": "text/html"}
@@ -219,6 +219,48 @@ def test_a_page_that_no_longer_wants_to_be_found_leaves(nights: Begin, after: Re
     assert [(r.url, r.reason) for r in night.records() if isinstance(r, Gone)] == [("http://a.fr/b", reason)]
 
 
+NOINDEX = '<meta name="robots" content="noindex">'
+ELSEWHERE = '<link rel="canonical" href="/c">'
+RESERVED = '<meta name="tdm-reservation" content="1">'
+
+
+@pytest.mark.parametrize("head", [NOINDEX, ELSEWHERE, RESERVED])
+def test_a_page_that_refuses_in_its_body_is_not_transferred_again_until_it_changes(nights: Begin, head: str) -> None:
+    web = {"/": page("accueil", "/b"), "/b": page("deux", head=head), "/c": page("original")}
+    night = nights(with_etags(sites({"a.fr": web})))
+    before = night("a.fr").refusals
+    night.clock.days(8)
+    assert night("a.fr").refusals == before
+    assert statuses(night, "/b") == [200, 304]
+    web["/b"] = page("deux")
+    night.clock.days(31)
+    assert night("a.fr").new == 1
+    assert statuses(night, "/b") == [200, 304, 200]
+
+
+@pytest.mark.parametrize("header", ["X-Robots-Tag", "TDM-Reservation"])
+def test_a_page_that_refuses_in_its_headers_is_asked_for_whole(nights: Begin, header: str) -> None:
+    value = "noindex" if header == "X-Robots-Tag" else "1"
+    web = {"/": page("accueil", "/b"), "/b": page("deux", **{header: value})}
+    night = nights(with_etags(sites({"a.fr": web})))
+    night("a.fr")
+    web["/b"] = page("deux")
+    night.clock.days(8)
+    assert night("a.fr").new == 1
+    web["/b"] = page("deux", **{header: value})  # and a 304 that brings the refusal is obeyed
+    night.clock.days(8)
+    assert night("a.fr").refused == 1
+    assert statuses(night, "/b") == [200, 200, 304]
+    assert [r.url for r in night.records() if isinstance(r, Gone)] == ["http://a.fr/b"]
+
+
+def test_a_304_to_what_was_never_kept_is_a_failure_and_not_a_page(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil", "/b"), "/b": Reply(304)}}))
+    report = night("a.fr")
+    assert (report.new, report.unchanged, report.errors) == (1, 0, {"304 unasked": 2})
+    assert [type(record) for record in night.records()] == [Page]
+
+
 def test_a_page_that_robots_txt_now_forbids_leaves_without_being_asked(nights: Begin) -> None:
     web: dict[str, Reply | str] = {"/": page("accueil", "/b"), "/b": page("deux")}
     night = nights(sites({"a.fr": web}))
@@ -332,7 +374,7 @@ def test_a_host_stops_at_its_budget_which_grows_with_what_was_useful(nights: Beg
     night = nights(endless)
     night("a.fr", pages_per_host=30)
     first = len(set(night.web.asked_of("a.fr")))
-    assert first == 29  # and the sitemap that was looked for
+    assert first == 28  # and the two lists that were looked for
     night.clock.days(1)
     night("a.fr", pages_per_host=30)
     assert 50 <= len(set(night.web.asked_of("a.fr"))) <= 60
@@ -341,7 +383,7 @@ def test_a_host_stops_at_its_budget_which_grows_with_what_was_useful(nights: Beg
 def test_a_parameter_that_does_not_change_the_page_is_learnt_and_dropped(nights: Begin) -> None:
     def answer(asked: Asked) -> Reply | None:
         path, _, query = asked.target.partition("?")
-        if path == "/robots.txt" or path == "/sitemap.xml":
+        if path in LISTS:
             return None
         number = int(path.strip("/") or 0)
         # The origin of the visit is in each address, and the real parameter changes the page.

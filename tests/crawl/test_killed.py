@@ -21,8 +21,9 @@ from elunum.crawl.scope import Scope
 from elunum.errors import SettingsError
 from elunum.model import Page, Source
 from elunum.settings import CrawlSettings, Settings
+from elunum.visits import Visits
 from tests.crawl.conftest import Nights
-from tests.web.server import Answer, Asked, Reply, Web, page, sites
+from tests.web.server import LISTS, Answer, Asked, Reply, Web, page, sites
 
 Begin = Callable[[Answer], Nights]
 HOSTS = [f"h{n}.fr" for n in range(6)]
@@ -31,7 +32,7 @@ PAGES = 90
 
 def chained(asked: Asked) -> Reply | None:
     """Each page links to the next two: nothing can be found twice, everything must be found in turn."""
-    if asked.target in ("/robots.txt", "/sitemap.xml"):
+    if asked.target in LISTS:
         return None
     number = int(asked.target.strip("/") or 0)
     links = [f"/{n}" for n in (2 * number + 1, 2 * number + 2) if n < PAGES]
@@ -94,7 +95,7 @@ def test_killed_twenty_times_it_ends_with_the_same_pages_and_asks_none_twice_but
     again = 0
     for number, run in enumerate(runs):
         for asked in run:
-            if asked.target in ("/robots.txt", "/sitemap.xml"):
+            if asked.target in LISTS:
                 continue
             if (earlier := seen_before.get((asked.host, asked.target))) is not None:
                 again += 1
@@ -114,7 +115,7 @@ def test_a_signal_stops_it_cleanly_and_the_next_run_asks_nothing_twice(tmp_path:
         assert ends_well(pid)
         assert 40 <= len(web.seen) < len(HOSTS) * PAGES
         assert ends_well(crawler(web, tmp_path))
-        asked = Counter(one.host + one.target for one in web.seen if one.target not in ("/robots.txt", "/sitemap.xml"))
+        asked = Counter(one.host + one.target for one in web.seen if one.target not in LISTS)
     assert set(pages_of(tmp_path)) == everything()
     assert max(asked.values()) == 1
 
@@ -154,6 +155,66 @@ def test_status_is_read_while_a_crawl_goes_on_and_before_any(nights: Begin, tmp_
     assert report.seen_at is not None
     assert report.expected_end is None or report.expected_end >= report.seen_at
     assert report.hosts == len(HOSTS)
+
+
+def test_status_says_why_a_crawl_and_each_host_were_stopped(nights: Begin) -> None:
+    wait = Reply(503, headers={"Retry-After": "7200"})
+    night = nights(sites({"a.fr": {"/": wait}, "b.fr": {"/": Reply(500), "/sitemap.xml": Reply(500)}}))
+    report = night("a.fr", "b.fr", "c.fr")
+    assert (report.finished, report.stopped_by, report.running) == (True, "", False)
+    assert report.hosts_stopped == {"asks for a long pause": 1, "keeps failing": 1}
+    seen = Visits(night.folder)
+    stopped = {host: found and (found.stopped, found.stopped_until > night.clock()) for host in ("a.fr", "b.fr", "c.fr")
+               if (found := seen.host(host))}  # fmt: skip
+    assert stopped == {"a.fr": ("asks for a long pause", True), "b.fr": ("keeps failing", True), "c.fr": ("", False)}
+    night.clock.days(1)
+    night("a.fr", "b.fr", hours=0)
+    report = status(night.settings())
+    assert (report.finished, report.stopped_by, report.expected_end) == (False, "out of time", None)
+    assert seen.crawl is not None
+    assert seen.crawl["stopped_by"] == "out of time"
+
+
+def test_a_crawl_that_was_killed_says_so_and_one_that_runs_says_when_it_will_end(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "var")
+    with Web(chained) as web:
+        pid = crawler(web, tmp_path, delay_s=0.1)
+        wait_until(lambda: len(web.seen) >= 30)
+        wait_until(lambda: status(settings).requests > 0)
+        report = status(settings)
+        assert (report.running, report.stopped_by, report.finished) == (True, "", False)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    report = status(settings)
+    assert (report.running, report.stopped_by, report.expected_end) == (False, "killed", None)
+
+
+def test_requests_that_never_end_do_not_hold_a_crawl_whose_time_is_over(nights: Begin) -> None:
+    def silent(asked: Asked) -> Reply | None:
+        return Reply(after_s=3_600.0) if asked.target == "/" else None
+
+    night = nights(silent)
+    began = time.monotonic()
+    report = night(*HOSTS, hours=1 / 3600, timeout_s=3_000.0)
+    assert time.monotonic() - began < 60
+    assert (report.stopped_by, report.hosts_left) == ("out of time", len(HOSTS))
+
+
+def test_a_crawler_that_takes_over_from_a_killed_one_waits_its_pause_first(tmp_path: Path) -> None:
+    with Web(chained) as web:
+        pid = crawler(web, tmp_path, delay_s=0.5)
+        wait_until(lambda: len(web.seen) >= 2 * len(HOSTS))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        killed_at = time.monotonic()
+        time.sleep(0.05)
+        before = len(web.seen)
+        pid = crawler(web, tmp_path, delay_s=0.5)
+        wait_until(lambda: len(web.seen) >= before + len(HOSTS))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        again = {asked.host: asked.at for asked in reversed(web.seen[before:])}
+    assert min(again.values()) - killed_at >= 0.5
 
 
 def test_a_frontier_that_cannot_be_written_is_said_in_one_sentence(nights: Begin) -> None:
@@ -227,6 +288,7 @@ def test_a_host_leased_by_a_living_crawler_is_not_taken(tmp_path: Path) -> None:
     (host,) = mine.to_open()
     mine.place(host, "a.fr")
     assert mine.next() is not None
+    mine.settle()
     db = sqlite3.connect(tmp_path / "f.sqlite")
     db.execute("update hosts set lease = ?", (f"{os.getppid()}-1",))
     db.commit()
@@ -239,7 +301,9 @@ def test_a_host_leased_by_a_living_crawler_is_not_taken(tmp_path: Path) -> None:
 def test_a_lease_of_a_dead_crawler_is_taken_at_once(tmp_path: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    list(frontier(tmp_path / "f.sqlite", "http://a.fr/").to_open())
+    killed = frontier(tmp_path / "f.sqlite", "http://a.fr/")
+    killed.to_open()
+    killed.settle()
     db = sqlite3.connect(tmp_path / "f.sqlite")
     db.execute("update hosts set lease = ?", (f"{dead.pid}-1",))
     db.commit()
@@ -275,6 +339,8 @@ def test_a_host_that_always_asks_to_slow_down_is_left_after_four_doubling_pauses
             ticks[0] += max(wait, 0.01)
         elif visit.kind is Kind.ROBOTS:
             some.robots(visit, 404, b"", 0.1)
+        elif visit.kind is Kind.RESERVED:
+            some.reserved(visit, None, 0.1, None, None)
         else:
             asked[visit.host.name].append(ticks[0])
             if visit.host.name == "a.fr":
@@ -298,6 +364,8 @@ def test_every_host_of_a_crowded_address_has_its_turn(tmp_path: Path) -> None:
             continue
         if visit.kind is Kind.ROBOTS:
             shared.robots(visit, 404, b"", 0.1)
+        elif visit.kind is Kind.RESERVED:
+            shared.reserved(visit, None, 0.1, None, None)
         else:
             visited.add(visit.url)
             shared.missing(visit, 404, 0.1)

@@ -1,12 +1,14 @@
 """What the server saw: each rule of politeness, judged from the other side."""
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
 
+from elunum.model import Gone
 from tests.crawl.conftest import Nights
-from tests.web.server import Answer, Asked, Reply, page, sites
+from tests.web.server import LISTS, Answer, Asked, Reply, page, sites
 
 Begin = Callable[[Answer], Nights]
 
@@ -40,7 +42,7 @@ def test_hosts_do_not_wait_for_each_other(nights: Begin) -> None:
 def test_robots_txt_is_asked_first_once_and_again_after_a_day(nights: Begin) -> None:
     night = nights(sites({"a.fr": {"/": page("accueil", "/1"), "/1": page("une")}}))
     night("a.fr", revisit_min_days=0)
-    assert [asked.target for asked in night.web.seen][:2] == ["/robots.txt", "/sitemap.xml"]
+    assert [asked.target for asked in night.web.seen][:3] == list(LISTS)
     night("a.fr", revisit_min_days=0)
     assert [asked.target for asked in night.web.seen].count("/robots.txt") == 1
     night.clock.days(1.01)
@@ -82,7 +84,7 @@ def test_robots_txt_is_found_behind_redirects(nights: Begin) -> None:
     rules = "User-agent: *\nDisallow: /b"
     night = nights(sites({"a.fr": {"/robots.txt": robots, "/autre.txt": rules, "/": page("accueil", "/b")}}))
     night("a.fr")
-    assert night.web.asked_of("a.fr", besides=("/robots.txt", "/sitemap.xml", "/autre.txt")) == ["/"]
+    assert night.web.asked_of("a.fr", besides=(*LISTS, "/autre.txt")) == ["/"]
 
 
 def test_rules_beyond_500_kib_are_not_read_and_those_before_are_obeyed(nights: Begin) -> None:
@@ -186,6 +188,66 @@ def test_a_page_that_refuses_is_not_kept_and_its_links_are_followed(nights: Begi
     report = night("a.fr")
     assert [record.url for record in night.records()] == ["http://a.fr/", "http://a.fr/lien"]  # type: ignore[union-attr]
     assert report.refused == 1
+
+
+def tdm(*rules: tuple[str, object]) -> Reply:
+    """A tdmrep.json."""
+    body = [{"location": location, "tdm-reservation": value} for location, value in rules]
+    return Reply(body=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+
+
+def test_what_tdmrep_json_reserves_is_never_requested_and_leaves_the_index(nights: Begin) -> None:
+    web = {"/": page("accueil", "/etudes/a", "/b"), "/etudes/a": page("non"), "/b": page("oui")}
+    night = nights(sites({"a.fr": web}))
+    assert night("a.fr").new == 3
+    web[LISTS[1]] = tdm(("/etudes/", 1))
+    night.clock.days(30)  # a site without the file is looked at again after a month
+    report = night("a.fr")
+    assert [asked.target for asked in night.web.seen].count("/etudes/a") == 1
+    assert report.refusals == {"reserved": 1}
+    assert [record.url for record in night.records() if isinstance(record, Gone)] == ["http://a.fr/etudes/a"]
+
+
+def test_tdmrep_json_is_asked_after_robots_txt_before_any_page_and_with_the_pause_of_its_host(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {LISTS[1]: tdm(("/", "1")), "/": page("accueil")}}))
+    night("a.fr", delay_s=0.2)
+    assert [asked.target for asked in night.web.seen] == list(LISTS)
+    assert min(pauses(night, "a.fr")) >= 0.2
+
+
+def test_a_site_without_tdmrep_json_is_asked_for_it_once_a_month(nights: Begin) -> None:
+    b_fr = {"/": page("b"), LISTS[1]: page("introuvable")}
+    night = nights(sites({"a.fr": {"/": page("accueil")}, "b.fr": b_fr}))
+    for _ in range(29):
+        night("a.fr", "b.fr")
+        night.clock.days(1)
+    assert [asked.host for asked in night.web.seen if asked.target == LISTS[1]] == ["a.fr", "b.fr"]
+    night.clock.days(2)
+    night("a.fr", "b.fr")
+    assert [asked.host for asked in night.web.seen if asked.target == LISTS[1]] == ["a.fr", "b.fr"] * 2
+
+
+def test_a_tdmrep_json_that_is_withdrawn_reserves_nothing_the_night_after(nights: Begin) -> None:
+    web: dict[str, Reply] = {LISTS[1]: tdm(("/", 1)), "/": page("accueil")}
+    night = nights(sites({"a.fr": web}))
+    assert night("a.fr").new == 0
+    del web[LISTS[1]]
+    night.clock.days(8)
+    assert night("a.fr").new == 1
+
+
+def test_tdmrep_json_that_robots_txt_forbids_is_not_requested(nights: Begin) -> None:
+    web: dict[str, Reply | str] = {"/robots.txt": "User-agent: *\nDisallow: /.well-known/\n", "/": page("accueil")}
+    night = nights(sites({"a.fr": web}))
+    report = night("a.fr")
+    assert LISTS[1] not in [asked.target for asked in night.web.seen]
+    assert (report.new, report.refusals) == (1, {})
+
+
+@pytest.mark.parametrize("status", [500, 503, 403, 302])
+def test_a_tdmrep_json_that_cannot_be_had_does_not_cost_the_site_its_night(nights: Begin, status: int) -> None:
+    night = nights(sites({"a.fr": {LISTS[1]: Reply(status, headers={"Location": "/"}), "/": page("accueil")}}))
+    assert night("a.fr").new == 1
 
 
 @pytest.mark.parametrize(

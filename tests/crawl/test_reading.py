@@ -1,6 +1,7 @@
 """What is read of robots.txt, pages, sitemaps and addresses, without a network."""
 
 import gzip
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -83,6 +84,48 @@ def test_no_bytes_whatsoever_break_the_reader_of_rules(body: bytes) -> None:
     rules = robots.read(body, "Elunum")
     rules.allows("https://a.fr/a")
     assert 0 <= rules.crawl_delay_s <= 3600
+
+
+# --- tdmrep.json --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "reserved"),
+    [
+        ('[{"location": "/", "tdm-reservation": 1}]', "/a", True),
+        ('[{"location": "/", "tdm-reservation": "1", "tdm-policy": "https://a.fr/p.json"}]', "/a", True),
+        ('[{"location": "/", "tdm-reservation": 0}]', "/a", False),
+        ('[{"location": "/a/", "tdm-reservation": 1}]', "/b", False),
+        ('[{"location": "/a/", "tdm-reservation": 0}, {"location": "/", "tdm-reservation": 1}]', "/a/x", False),
+        ('[{"location": "/a/", "tdm-reservation": 0}, {"location": "/", "tdm-reservation": 1}]', "/b", True),
+        ('[{"location": "/", "tdm-reservation": 1}, {"location": "/a/", "tdm-reservation": 0}]', "/a/x", True),
+        ('[{"location": "/*.pdf$", "tdm-reservation": 1}]', "/x.pdf", True),
+        ('[{"location": "/*.pdf$", "tdm-reservation": 1}]', "/x.pdf?y", False),
+        ('[{"location": "/caf\u00e9", "tdm-reservation": 1}]', "/café", True),
+        ('\ufeff{"location": "/", "tdm-reservation": 1}', "/a", True),
+        ('[{"location": "/\\nAllow: /", "tdm-reservation": 1}]', "/a", False),
+        ('[{"location": 3, "tdm-reservation": 1}, 7, null, {"tdm-reservation": 1}]', "/a", False),
+        ('[{"location": "/"}]', "/a", False),
+        ("[", "/a", False),
+        ("<html>introuvable</html>", "/a", False),
+        ('"texte"', "/a", False),
+        ("[" * 50_000, "/a", False),
+    ],
+)
+def test_reservations_are_read_as_the_report_says(rules: str, path: str, reserved: bool) -> None:
+    url = canonical(path, "https://a.fr/")
+    assert url is not None
+    assert robots.reserved(rules.encode()).holds(url) is reserved
+
+
+@given(st.binary(max_size=300) | st.text('[]{}",:/*$#location-tdmrsvai01\n\0é', max_size=300).map(str.encode))
+def test_no_bytes_whatsoever_break_the_reader_of_reservations(body: bytes) -> None:
+    assert robots.reserved(body).holds("https://a.fr/a") in (True, False)
+
+
+@given(st.lists(st.fixed_dictionaries({"location": st.text(max_size=20), "tdm-reservation": st.integers(0, 2)})))
+def test_no_location_whatsoever_breaks_the_reader_of_reservations(rules: list[dict[str, object]]) -> None:
+    assert robots.reserved(json.dumps(rules).encode("utf-8", "replace")).holds("https://a.fr/a") in (True, False)
 
 
 # --- pages -------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from elunum.model import Page, Source
 from elunum.settings import CrawlSettings, Settings
 from tests.crawl.conftest import Nights
 from tests.web import hostile
-from tests.web.server import Answer, Asked, Reply, Web, page, sites
+from tests.web.server import LISTS, Answer, Asked, Reply, Web, page, sites
 
 Begin = Callable[[Answer], Nights]
 
@@ -147,7 +147,7 @@ def test_an_unknown_host_is_refused_by_name(nights: Begin) -> None:
 @pytest.mark.parametrize("name", sorted(hostile.KINDS))
 def test_a_hostile_page_costs_its_own_visit_and_no_more(nights: Begin, name: str) -> None:
     def answer(asked: Asked) -> Reply | None:
-        if asked.target in ("/robots.txt", "/sitemap.xml"):
+        if asked.target in LISTS:
             return None
         if asked.target in ("/", "/apres"):
             return page("accueil", "/mechant", "/apres")
@@ -164,7 +164,7 @@ def test_three_hundred_hostile_hosts_are_got_over_within_500_mb(tmp_path: Path) 
     kinds = list(hostile.KINDS.values())
 
     def answer(asked: Asked) -> Reply | None:
-        if asked.target in ("/robots.txt", "/sitemap.xml"):
+        if asked.target in LISTS:
             return None
         return kinds[int(asked.host[1:4]) % len(kinds)](asked)
 

@@ -43,7 +43,7 @@ def test_each_address_that_is_not_kept_is_counted_once_by_its_reason(nights: Beg
         assert began + visit * 9 * 86_400 < found.seen < night.clock()
         assert found.refusals == expected
         assert found.errors == {}
-        assert found.known == 8  # seven pages and the sitemap that is not there
+        assert found.known == 9  # seven pages and the two lists that are not there
         night.clock.days(9)
 
 

@@ -9,8 +9,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -18,7 +21,8 @@ import httpx
 import pytest
 
 from demo.serve import DemoWeb
-from elunum.crawl.run import crawl
+from elunum import visits
+from elunum.crawl.run import CrawlReport, crawl
 from elunum.index.build import build
 from elunum.index.update import update
 from elunum.search.engine import open_engine
@@ -226,12 +230,50 @@ def test_the_register_stands_without_any_crawl(client: httpx.Client) -> None:
     assert "n’a encore rien rapporté" in unescape(client.get(f"/sources/{key}").text)
 
 
+def test_the_page_of_the_state_tells_of_a_crawl_under_way_and_why_another_was_stopped(
+    register: httpx.Client, crawled: Settings
+) -> None:
+    path = visits.file_of(crawled.data)
+    before = path.read_bytes()
+    now = datetime.now(UTC)
+    report = CrawlReport(
+        hosts_left=12, finished=False, running=True, seen_at=now, expected_end=now + timedelta(hours=2),
+        hosts_stopped={"keeps failing": 3},
+    )  # fmt: skip
+    try:
+        visits.write(path, 1.0, report, [])
+        text = unescape(register.get("/etat").text)
+        assert "en cours ; il reste 12 sites à voir, fin attendue le" in text
+        assert f'{reason("keeps failing")}</th><td class="n">3</td>' in text
+        visits.write(path, 2.0, replace(report, seen_at=now - timedelta(hours=1)), [])
+        assert "en cours" not in unescape(register.get("/etat").text)
+        visits.write(path, 3.0, replace(report, running=False, stopped_by="out of time"), [])
+        assert "arrêté avant la fin (la durée prévue est écoulée) ; il reste 12" in unescape(register.get("/etat").text)
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_host_left_alone_says_why_and_until_when(register: httpx.Client, crawled: Settings) -> None:
+    path = visits.file_of(crawled.data)
+    before = path.read_bytes()
+    key = told(register)["sources"][0]["key"]
+    until = time.time() + 86_400
+    try:
+        asleep = visits.Host(seen=1.0, stopped="asks for a long pause", stopped_until=round(until))
+        visits.write(path, 1.0, CrawlReport(), [(key.partition("/")[0], asleep)])
+        assert "demande une longue pause" in unescape(register.get(f"/sources/{key}").text)
+    finally:
+        path.write_bytes(before)
+
+
 def test_every_reason_of_the_crawler_has_words_for_readers() -> None:
     code = "".join(
         (CHECKOUT / "elunum" / "crawl" / f"{name}.py").read_text() for name in ("fetch", "spider", "frontier")
     )
     used = set(re.findall(r'FetchFailed\(\s*"([^"]+)"', code))
     used |= set(re.findall(r'\.(?:refused|failed)\(\s*visit,\s*"([^"]+)"', code))
+    used |= set(re.findall(r'_leave\(host, "([^"]+)"', code))
+    used |= set(re.findall(r'stopping = "([^"]+)"', code))
     assert len(used) > 10
     assert used <= REASONS.keys()
     assert reason("status 403") == "réponse HTTP 403"

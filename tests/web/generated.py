@@ -10,7 +10,7 @@ import re
 import zlib
 from functools import lru_cache
 
-from tests.web.server import Answer, Asked, Reply, Web
+from tests.web.server import LISTS, Answer, Asked, Reply, Web
 
 _WORDS = re.findall(
     r"\w+",
@@ -39,7 +39,7 @@ class Generated:
             return Reply(body=b"ok")
         if asked.target == "/robots.txt":
             return Reply(body=b"User-agent: *\nDisallow: /prive\n", headers={"Content-Type": "text/plain"})
-        if asked.target == "/sitemap.xml":
+        if asked.target in LISTS:
             return None
         page = int(asked.target.strip("/p") or 0)
         if page >= self.pages:

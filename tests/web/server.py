@@ -72,8 +72,12 @@ def conditional(reply: Reply, asked: Asked) -> Reply:
     """The reply with an ETag of its body, or 304 when the request has it already."""
     tag = f'"{hash(reply.body) & 0xFFFFFFFF:08x}"'
     if asked.headers.get("if-none-match") == tag:
-        return Reply(304, headers={"ETag": tag})
+        return Reply(304, headers={**reply.headers, "ETag": tag})
     return Reply(reply.status, reply.body, {**reply.headers, "ETag": tag})
+
+
+LISTS = ("/robots.txt", "/.well-known/tdmrep.json", "/sitemap.xml")
+"""What is asked of every host before its pages."""
 
 
 class Web:
@@ -103,8 +107,8 @@ class Web:
         """For crawl.connect_to."""
         return f"127.0.0.1:{self.port}"
 
-    def asked_of(self, host: str, besides: tuple[str, ...] = ("/robots.txt", "/sitemap.xml")) -> list[str]:
-        """The targets asked of a host, in order, without robots.txt and the default sitemap."""
+    def asked_of(self, host: str, besides: tuple[str, ...] = LISTS) -> list[str]:
+        """The targets asked of a host, in order, without those asked of every host."""
         return [asked.target for asked in self.seen if asked.host == host and asked.target not in besides]
 
     async def _serve(self) -> None:
