@@ -74,7 +74,11 @@ def fill(path: Path, hosts: int) -> None:
                 doc = number - (1 << 64) if number >= 1 << 63 else number
                 yield id, doc, url, now - 60 if page % 10 == 0 else now + 5 * 86_400
 
-    db.executemany("insert or ignore into urls (host, doc, url, kind, due) values (?, ?, ?, 3, ?)", rows())
+    db.executemany(
+        "insert or ignore into urls (host, doc, url, kind, due, archived, every, fetched, etag) "
+        f"values (?, ?, ?, 3, ?, 1, 2.0, {now - 3 * 86_400}, '\"0123456789abcdef\"')",
+        rows(),
+    )
     db.execute(f"update hosts set due = 0, known = {KNOWN_PER_HOST}, robots_at = {now}, robots_says = 'allow'")
     db.commit()
     db.close()
@@ -101,6 +105,8 @@ def frontier_at(path: Path, hosts: int, requests: int) -> dict[str, float]:
         at = time.process_time()
         if visit.kind is Kind.ROBOTS:
             frontier.robots(visit, 404, b"", 0.1)
+        elif visit.kind is Kind.RESERVED:
+            frontier.reserved(visit, None, 0.1, None, None)
         else:
             frontier.unchanged(visit, 0.1)
         taking += time.process_time() - at

@@ -490,6 +490,7 @@ class CompactReport:
     rewritten: int = 0
     records: int = 0  # before
     dropped: int = 0
+    expired: int = 0  # pages that were dropped for their age or for the size of the archive
     bytes_before: int = 0
     bytes_after: int = 0
 
@@ -497,17 +498,25 @@ class CompactReport:
 def compact(folder: Path, settings: ArchiveSettings, now: datetime | None = None) -> CompactReport:
     """Drop what is superseded, corrupt or forgotten: of each address the last page stays, and the last word on it.
 
-    Word that a page is gone stays `gone_days`, so that every index hears it. Each file is replaced in one step; killed,
-    the rest waits for the next time. Raises SettingsError when the folder cannot be written.
+    Word that a page is gone stays `gone_days`, so that every index hears it. With `keep_days` or `keep_bytes`, pages
+    that were seen too long ago, or longest ago when there is no room, are gone too: the index hears so, and the crawler
+    asks for them whole (see Expiry). Each file is replaced in one step; killed, the rest waits for the next time.
+    Raises SettingsError when the folder cannot be written.
     """
-    oldest = (now or datetime.now(UTC)) - timedelta(days=settings.gone_days)
+    now = now or datetime.now(UTC)
+    oldest = now - timedelta(days=settings.gone_days)
     for leftover in folder.glob("*.part"):
         leftover.unlink(missing_ok=True)
     for path in set(folder.glob(f"*{_SUFFIX}")) - set(_files(folder)):
         path.unlink()  # its twin was in place when the last compaction was killed
     paths = [path for path in _files(folder) if not _is_being_written(path)]
     forgotten = Forgotten(folder)
-    pages, marks = _last_words(paths)
+    words = _last_words(paths)
+    expired = _expire(folder, paths, words, settings, now)
+    if expired:
+        paths = [path for path in _files(folder) if not _is_being_written(path)]
+        words = _last_words(paths)
+    pages, marks = words.pages, words.marks
     records = dropped = rewritten = before = after = 0
     for number, path in enumerate(paths):
         size = path.stat().st_size
@@ -534,7 +543,7 @@ def compact(folder: Path, settings: ArchiveSettings, now: datetime | None = None
             after += sum(map(len, kept))
         else:
             after += size
-    return CompactReport(len(paths), rewritten, records, dropped, before, after)
+    return CompactReport(len(paths), rewritten, records, dropped, expired, before, after)
 
 
 def _placed(file: int, start: int, block: bytes | Skipped) -> Iterator[tuple[tuple[int, int], Record | Skipped | None]]:
@@ -543,23 +552,83 @@ def _placed(file: int, start: int, block: bytes | Skipped) -> Iterator[tuple[tup
         yield (file, start), found
 
 
-def _last_words(paths: list[Path]) -> tuple[dict[bytes, tuple[int, int]], dict[bytes, tuple[int, int]]]:
-    """By address: the place of its last page, and of the last word on it of any kind."""
-    pages: dict[bytes, tuple[int, int]] = {}
-    marks: dict[bytes, tuple[int, int]] = {}
+@dataclass(slots=True)
+class _Words:
+    """What the archive says last of each address, by its key."""
+
+    pages: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # place of the last page
+    marks: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # place of the last word of any kind
+    seen: dict[bytes, float] = field(default_factory=dict)  # of pages, seconds since 1970
+    sizes: dict[bytes, int] = field(default_factory=dict)  # of pages, bytes on disk
+
+
+def _last_words(paths: list[Path]) -> _Words:
+    words = _Words()
     for number, path in enumerate(paths):
         with _bytes_of(path) as data:
-            for block, start, _ in _blocks(data, 0):
+            for block, start, end in _blocks(data, 0):
                 for place, found in _placed(number, start, block):
                     if found is None or isinstance(found, Skipped):
                         continue
                     key = _key(found.url)
-                    marks[key] = place
+                    words.marks[key] = place
                     if isinstance(found, Page):
-                        pages[key] = place
-                    elif isinstance(found, Gone):
-                        pages.pop(key, None)
-    return pages, marks
+                        words.pages[key], words.sizes[key] = place, end - start
+                    if isinstance(found, Gone):
+                        words.pages.pop(key, None)
+                    elif key in words.pages:
+                        words.seen[key] = max(words.seen.get(key, 0.0), found.fetched_at.timestamp())
+    return words
+
+
+def _expire(folder: Path, paths: list[Path], words: _Words, settings: ArchiveSettings, now: datetime) -> int:
+    """Say that the pages seen too long ago are gone; how many."""
+    limit = now.timestamp() - settings.keep_days * 86_400 if settings.keep_days else 0.0
+    if settings.keep_bytes:
+        room = settings.keep_bytes
+        for key in sorted(words.pages, key=lambda key: words.seen[key], reverse=True):
+            room -= words.sizes[key]
+            if room < 0:
+                limit = max(limit, words.seen[key] + 0.001)
+                break
+    late = {place for key, place in words.pages.items() if words.seen[key] < limit}
+    if not late:
+        return 0
+    # The crawler first: killed before the rest, it asks for a few pages whole that could have been kept.
+    Expiry(folder).set(limit + 60.0)  # its dates are a little later than those of what it wrote
+    with ArchiveWriter(folder, settings, "expired") as writer:
+        for number, path in enumerate(paths):
+            with _bytes_of(path) as data:
+                for block, start, _ in _blocks(data, 0):
+                    for place, found in _placed(number, start, block):
+                        if place in late and isinstance(found, Page):
+                            writer.write(Gone(found.url, "expired", now))
+    return len(late)
+
+
+class Expiry:
+    """Pages seen before that moment are in the archive no more, whatever the crawler remembers of them.
+
+    In `expiry.txt` beside the archive: seconds since 1970.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "expiry.txt"
+
+    @property
+    def before(self) -> float:
+        """0 when nothing ever expired."""
+        try:
+            return float(self._path.read_text())
+        except (OSError, ValueError):
+            return 0.0
+
+    def set(self, before: float) -> None:
+        """Move it forward."""
+        try:
+            write_whole(self._path, f"{max(before, self.before):.3f}\n".encode())
+        except OSError as error:
+            raise SettingsError(f"{self._path}: {error.strerror}; free space or correct ELUNUM_DATA") from None
 
 
 def _stays(

@@ -98,7 +98,7 @@ class Gone:
     """A page that is to leave the index."""
 
     url: str
-    reason: str  # "410", "404", "robots", "noindex", "vanished", "redirect", "forgotten"
+    reason: str  # "410", "404", "robots", "noindex", "vanished", "redirect", "forgotten", "expired"
     decided_at: datetime  # UTC
 
 

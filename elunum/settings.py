@@ -61,6 +61,12 @@ class ArchiveSettings(_Section):
 
     file_bytes: int = Field(200_000_000, ge=10_000, description="A WARC file is closed at this size, bytes")
     gone_days: float = Field(60.0, ge=1, description="Compaction keeps the word that a page is gone for, days")
+    keep_days: float = Field(
+        0.0, ge=0, description="Compaction drops pages not seen for so long, living ones too, days; 0 keeps them"
+    )
+    keep_bytes: int = Field(
+        0, ge=0, description="Compaction drops the pages seen least recently beyond this size, bytes; 0 for no limit"
+    )
 
 
 class OfficialSettings(_Section):

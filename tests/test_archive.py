@@ -1,5 +1,9 @@
 import gzip
 import os
+import signal
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -338,3 +342,71 @@ def test_an_import_emptied_by_compaction_is_still_known(tmp_path: Path) -> None:
     archive.compact(folder, SETTINGS)
     assert import_files([path], folder, SETTINGS).already == 1
     assert found(folder) == []
+
+
+# --- retention -----------------------------------------------------------------------------------------------------
+
+
+def test_pages_not_seen_for_too_long_leave_the_archive_and_the_index_hears_so(tmp_path: Path) -> None:
+    old, alive = page("https://exemple.fr/vieux"), page("https://exemple.fr/vivant")
+    seen = Unchanged(alive.url, NOON + timedelta(days=390))
+    write(tmp_path, old, alive, seen)
+    *_, (_, position) = read(tmp_path)
+    now = NOON + timedelta(days=400)
+    assert archive.compact(tmp_path, SETTINGS, now=now).expired == 0  # unless the operator says so
+    settings = ArchiveSettings(keep_days=365)
+    assert archive.compact(tmp_path, settings, now=now).expired == 1
+    assert found(tmp_path) == [alive, seen, Gone(old.url, "expired", now)]
+    assert found(tmp_path, {position.file: position.offset}) == [Gone(old.url, "expired", now)]
+    assert archive.compact(tmp_path, settings, now=now).expired == 0
+    limit = (NOON + timedelta(days=35)).timestamp()
+    assert limit <= archive.Expiry(tmp_path).before < limit + 100
+
+
+def test_beyond_its_size_the_archive_keeps_what_was_seen_last(tmp_path: Path) -> None:
+    pages = [page(f"https://exemple.fr/{n}", os.urandom(4_000)) for n in range(10)]
+    write(tmp_path, *pages, *(Unchanged(pages[n].url, NOON + timedelta(days=n + 1)) for n in (7, 2, 5)))
+    report = archive.compact(tmp_path, ArchiveSettings(keep_bytes=15_000), now=NOON + timedelta(days=20))
+    assert report.expired == 7
+    assert report.bytes_after < 17_000  # with what says that the others are gone
+    assert [r.url for r in found(tmp_path) if isinstance(r, Page)] == [pages[n].url for n in (2, 5, 7)]
+
+
+def test_a_compaction_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    small = ArchiveSettings(file_bytes=10_000)
+    for version in range(2):
+        write(tmp_path, *(page(f"https://exemple.fr/{n}", bytes([65 + version]) * 3_000 + os.urandom(900))
+                          for n in range(60)), settings=small)  # fmt: skip
+    expected = {r.url: r.body for r in found(tmp_path) if isinstance(r, Page)}
+    files = len(list(tmp_path.glob("*.warc.gz")))
+    for number in range(15):
+        if not (pid := os.fork()):
+            archive.compact(tmp_path, SETTINGS)
+            os._exit(0)
+        time.sleep(0.004 * number)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert {r.url: r.body for r in found(tmp_path) if isinstance(r, Page)} == expected
+    archive.compact(tmp_path, SETTINGS)
+    got = [r for r in found(tmp_path) if isinstance(r, Page)]
+    assert {r.url: r.body for r in got} == expected
+    assert len(got) == len(expected)
+    assert len(list(tmp_path.glob("*.warc.gz"))) < files
+
+
+def test_the_checker_of_another_tool_finds_nothing_to_say(tmp_path: Path) -> None:
+    write(tmp_path, page(), page("https://exemple.fr/é".encode().decode("latin-1")), page(body=b""))
+    write(tmp_path, Unchanged("https://exemple.fr/b", NOON), Gone("https://exemple.fr/c", "410", NOON), page())
+    archive.compact(tmp_path, SETTINGS, now=NOON)
+    assert any(".compact-" in path.name for path in tmp_path.glob("*.warc.gz"))
+    import_files(
+        [foreign(tmp_path / "other.warc", "http://exemple.fr/a", packed=True, zipped=False)], tmp_path, SETTINGS
+    )
+    for path in tmp_path.glob("*.warc.gz"):
+        command = [sys.executable, "-m", "warcio.cli", "check", "-v", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+        assert "digest pass" in done.stdout
+        assert "fail" not in done.stdout
+        listed = subprocess.run([*command[:3], "index", str(path)], capture_output=True, text=True, check=True)
+        assert len(listed.stdout.splitlines()) == len(list(archive._records(path, 0)))

@@ -7,6 +7,7 @@ docs/decisions/frontier-of-our-own.md.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -14,8 +15,9 @@ import time
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import yarl
@@ -133,8 +135,38 @@ class Addresses(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+@dataclass(slots=True, eq=False)
+class _Door:
+    """One address (or one host, with `crawl.connect_to`): a single request goes through it at a time."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    free_at: float = 0.0  # by time.monotonic
+    origin: str = ""  # whose connection may still be open
+    socket: socket.socket | None = None
+
+    def leave_to(self, origin: str) -> bool:
+        """Close the connection that another origin kept open, if any; whether there was one."""
+        kept, was, self.origin = self.socket, self.origin, origin
+        if kept is None or was == origin or kept.fileno() < 0:
+            return False
+        self.socket = None
+        with contextlib.suppress(OSError):
+            kept.shutdown(socket.SHUT_RDWR)  # aiohttp has no way to close one connection; it sees that this one ended
+        return True
+
+
+_CERTIFICATES = {10: "TLS certificate expired", 62: "TLS certificate of another name"}
+"""By OpenSSL's number (x509_vfy.h). What is left: signed by itself or by nobody known, incomplete."""
+
+MAX_DOORS = 20_000
+_CLOSING_S = 0.05
+
+
 class Fetcher:
     """Makes requests. Created inside the running event loop.
+
+    The frontier sees to it that an address is asked one thing at a time and has its pauses; here is the last word, for
+    what the frontier cannot see: where the redirects of a robots.txt lead, and connections that stay open.
 
     With `crawl.connect_to` every connection goes to that address in plain http, https addresses too: a simulated web
     has no certificates. The Host header is the address's own.
@@ -144,10 +176,17 @@ class Fetcher:
         self._connect_to = settings.crawl.connect_to
         self._max_bytes = settings.crawl.max_page_bytes
         self._timeout = aiohttp.ClientTimeout(total=settings.crawl.timeout_s, sock_connect=_CONNECT_S)
+        self._delay_s = settings.crawl.delay_s
+        self._doors: dict[str, _Door] = {}
         self.addresses = Addresses()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=self.addresses, use_dns_cache=False, limit=0, limit_per_host=0, keepalive_timeout=10
+                resolver=self.addresses,
+                use_dns_cache=False,
+                limit=0,
+                limit_per_host=0,
+                keepalive_timeout=10,
+                socket_factory=self._socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -169,9 +208,8 @@ class Fetcher:
 
         follow: go through redirects, each address checked. Raises FetchFailed.
         """
-        began = time.monotonic()
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._one(url, headers, cut_at, began)
+            answer = await self._one(url, headers, cut_at)
             target = answer.header("location") if follow and 300 <= answer.status < 400 else None
             if target is None or (found := canonical(target, url)) is None:
                 return answer
@@ -183,16 +221,45 @@ class Fetcher:
         await self._session.close()
         await self.addresses.close()
 
-    async def _one(self, url: str, headers: Mapping[str, str], cut_at: int | None, began: float) -> Answer:
-        asked, sent = url, dict(headers)
+    async def _one(self, url: str, headers: Mapping[str, str], cut_at: int | None) -> Answer:
+        asked, sent, host = url, dict(headers), host_of(url)
         if self._connect_to:
-            host = host_of(url)
             asked = f"http://{self._connect_to}/{url.split('/', 3)[3]}"
-            sent["Host"] = host
+            sent["Host"] = key = host
         else:
-            host = host_of(url).rpartition(":")[0] or host_of(url)
-            if host.startswith("[") or host.replace(".", "").isdigit():
-                await self.addresses.address(host)  # aiohttp would connect to a number without asking
+            # Numbers too: aiohttp would connect to them without asking.
+            key = await self.addresses.address(urlsplit(url).hostname or "" if ":" in host else host)
+        door = self._door(key)
+        async with door.lock:
+            if (wait := door.free_at - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            if door.leave_to(f"{url.partition(':')[0]}://{host}"):
+                await asyncio.sleep(_CLOSING_S)
+            try:
+                return await self._ask(asked, sent, cut_at)
+            finally:
+                door.free_at = time.monotonic() + self._delay_s
+
+    def _door(self, key: str) -> _Door:
+        door = self._doors.get(key)
+        if door is None:
+            if len(self._doors) >= MAX_DOORS:
+                now = time.monotonic()
+                self._doors = {k: d for k, d in self._doors.items() if d.lock.locked() or d.free_at > now - 60}
+            door = self._doors[key] = _Door()
+        return door
+
+    def _socket(self, info: Any) -> socket.socket:
+        """aiohttp's new connection to an address (of the kind getaddrinfo gives), remembered at its door."""
+        family, kind, protocol, _, address = info
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        if not self._connect_to:
+            self._door(str(address[0]).partition("%")[0]).socket = made
+        return made
+
+    async def _ask(self, asked: str, sent: Mapping[str, str], cut_at: int | None) -> Answer:
+        began = time.monotonic()
         try:
             async with self._session.get(yarl.URL(asked, encoded=True), headers=sent, allow_redirects=False) as got:
                 body = await self._body(got, cut_at)
@@ -202,8 +269,9 @@ class Fetcher:
             raise
         except TimeoutError:
             raise FetchFailed("timeout", host=True) from None
-        except aiohttp.ClientConnectorCertificateError:
-            raise FetchFailed("TLS certificate", host=True) from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            code = getattr(error.certificate_error, "verify_code", 0)
+            raise FetchFailed(_CERTIFICATES.get(code, "TLS certificate not trusted"), host=True) from None
         except (aiohttp.ClientSSLError, ssl.SSLError):
             raise FetchFailed("TLS", host=True) from None
         except aiohttp.ClientConnectorError as error:

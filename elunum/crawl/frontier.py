@@ -243,8 +243,8 @@ class Frontier:
     """The table, the heap and the window. For one thread.
 
     gone: called with (url, reason) for each archived page that is to leave the index. clock: seconds since 1970, for
-    what is written; ticks: seconds of a clock that never jumps, for what is waited. Raises SettingsError when the file
-    cannot be opened or written.
+    what is written; ticks: seconds of a clock that never jumps, for what is waited. expired: pages seen before are not
+    in the archive any more, and are asked for whole. Raises SettingsError when the file cannot be opened or written.
     """
 
     def __init__(
@@ -255,12 +255,14 @@ class Frontier:
         gone: Callable[[str, str], None],
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
+        expired: float = 0.0,
     ) -> None:
+        self._expired = expired
         self._settings, self._scope, self._gone, self._clock, self._ticks = settings, scope, gone, clock, ticks
         self._path, self._depth = path, 0
         self._owner = f"{os.getpid()}-{time.time_ns()}"
         self._db = connect(path)
-        self._heap: list[tuple[float, int]] = []  # (not before, host id)
+        self._heap: list[tuple[float, int]] = []  # (not before, in ticks; host id)
         self._waiting: list[tuple[float, str]] = []  # (ticks, slot)
         self._slots: dict[str, _Slot] = {}
         self._open: dict[int, Host] = {}
@@ -279,11 +281,11 @@ class Frontier:
             self._db.execute("update runs set owner = ?, stopped_by = '' where id = ?", (self._owner, self.run))
             self._seed()
         self.counts: Counter[str] = Counter(counts)
-        rows = self._db.execute("select due, free_at, id, name from hosts where due <= ?", (self.started,))
-        now = self._clock()
+        rows = self._db.execute("select free_at, id, name from hosts where due <= ?", (self.started,))
+        now, ticks_now = self._clock(), self._ticks()
         self._heap = [
-            (max(due, free), id)
-            for due, free, id, name in rows
+            (ticks_now + max(free - now, 0.0), id)
+            for free, id, name in rows
             if free <= now + MAX_WAIT_S and self._scope.has_host(name)
         ]
         heapq.heapify(self._heap)
@@ -366,7 +368,9 @@ class Frontier:
         if last and last[2] > now + 60:
             # The clock was ahead: dates written then would keep pages asleep until it is right again.
             latest = now + self._settings.revisit_max_days * DAY_S
-            self._db.execute("update urls set due = min(due, ?), fetched = min(fetched, ?)", (latest, now))
+            self._db.execute("update urls set due = ?1 + every * ?2 where due between ?3 and ?4",
+                             (now, DAY_S, latest, PARKED / 2))  # fmt: skip
+            self._db.execute("update urls set fetched = ?1 where fetched > ?1", (now,))
             self._db.execute("update hosts set due = 0, free_at = 0, robots_at = 0, leased_until = 0")
             self._db.execute("update hosts set failing_since = min(failing_since, ?)", (now,))
         elif last and last[3] is None and now - last[2] < DAY_S / 4:
@@ -400,7 +404,7 @@ class Frontier:
 
     def to_open(self) -> list[Host]:
         """Hosts whose turn has come, as the window allows. Each must be given to `place` or to `unreachable`."""
-        now, found = self._clock(), list[Host]()
+        now, found = self._ticks(), list[Host]()
         if not self._heap or self._heap[0][0] > now or len(self._open) >= self._settings.active_hosts:
             return found
         with self.together():
@@ -477,7 +481,7 @@ class Frontier:
         if self._waiting:
             soonest = self._waiting[0][0] - self._ticks()
         if self._heap and len(self._open) < self._settings.active_hosts:
-            soonest = min(soonest, self._heap[0][0] - self._clock())
+            soonest = min(soonest, self._heap[0][0] - self._ticks())
         if soonest == math.inf:
             soonest = 5.0 if self._in_flight or self._unplaced or self._heap else math.inf
         if self._unsettled:
@@ -501,7 +505,7 @@ class Frontier:
         name, owner, until, body, says, robots_at, pause, since, useful, lies, known, parked, free_at, tdm = row
         # A lease of a process that we are was of another crawl of ours, now over.
         if owner != self._owner and until > now and is_alive(owner) and owner.partition("-")[0] != str(os.getpid()):
-            heapq.heappush(self._heap, (min(until, now + 60), id))
+            heapq.heappush(self._heap, (self._ticks() + min(until - now, 60.0), id))
             return None
         with self.together():
             self._db.execute(
@@ -581,17 +585,22 @@ class Frontier:
             (host.id, self.started, BATCH),
         )
         for kind, archived, *rest in rows:
-            host.queue.append(Visit(host, Kind(kind), bool(archived), *rest))
+            visit = Visit(host, Kind(kind), bool(archived), *rest)
+            if archived and visit.fetched < self._expired:
+                visit.etag = visit.modified = visit.body_digest = visit.text_digest = None
+            host.queue.append(visit)
         return bool(host.queue)
 
     # --- taking back ---------------------------------------------------------------------------------------------
 
-    def robots(self, visit: Visit, status: int, body: bytes, seconds: float) -> None:
-        """robots.txt was answered (status 0: it was not). The sitemaps it names are added."""
+    def robots(
+        self, visit: Visit, status: int, body: bytes, seconds: float, reason: str = "robots.txt unreachable"
+    ) -> None:
+        """robots.txt was answered (status 0: it was not, for this reason). The sitemaps it names are added."""
         host, says = visit.host, permission(status)
         with self.together():
             if says is Permission.FORBID_ALL:
-                self._count_error(host, "robots.txt unreachable")
+                self._count_error(host, reason)
                 self._db.execute("update hosts set robots_says = ? where id = ?", (says.value, host.id))
                 self._failed_host(host)
                 self._release(visit, self._backoff(host))
@@ -840,7 +849,7 @@ class Frontier:
             if open_host.docs is not None:
                 open_host.docs.add(doc)
         elif free_at <= self._clock() + MAX_WAIT_S:
-            heapq.heappush(self._heap, (free_at, id))
+            heapq.heappush(self._heap, (self._ticks() + max(free_at - self._clock(), 0.0), id))
         return 1
 
     def _relisted(self, host: Host, doc: int, lastmod: float) -> None:

@@ -19,7 +19,7 @@ from scrapy.crawler import AsyncCrawlerRunner, Crawler
 from scrapy.settings import Settings as ScrapySettings
 
 from elunum import visits
-from elunum.archive import ArchiveWriter, Forgotten
+from elunum.archive import ArchiveWriter, Expiry, Forgotten
 from elunum.crawl.fetch import Handler
 from elunum.crawl.frontier import MAX_WAIT_S, Frontier, connect, is_alive, refusal, seen_hosts
 from elunum.crawl.scope import Scope
@@ -104,6 +104,7 @@ async def _run(
             scope,
             lambda url, reason: archive.write(Gone(url, reason, datetime.fromtimestamp(clock(), UTC))),
             clock,
+            expired=Expiry(settings.archive_dir).before,
         )
         before = frontier.counts["requests"]
         deadline = began + hours * 3600 if hours is not None else None

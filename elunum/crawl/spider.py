@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -41,6 +42,9 @@ GRACE_S = 2.0
 PROGRESS_S = 30.0
 NETWORK_GONE = 60
 """Failures to reach a host, with no answer from any between them, after which the fault is taken to be ours."""
+
+DYING_S = 120.0
+"""A network takes so long to go, from its first silence to its last answer."""
 
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _KEPT = _HTML | {
@@ -80,7 +84,8 @@ class CrawlSpider(Spider):
         self.stopping = ""
         self.abandoned = False
         self.failure: BaseException | None = None
-        self.suspects: list[int] = []  # hosts in a row that nothing was heard of
+        self.silence = 0  # hosts in a row that nothing was heard of
+        self.suspects: deque[tuple[float, int]] = deque(maxlen=10_000)  # (when, host) of the last of them
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -116,7 +121,7 @@ class CrawlSpider(Spider):
     def answered(self, response: Response) -> None:
         """A server answered."""
         visit, answer = response.meta["visit"], response.meta["answer"]
-        self.suspects.clear()
+        self.silence = 0
         try:
             with self.frontier.together():
                 self._take_in(visit, answer)
@@ -143,7 +148,7 @@ class CrawlSpider(Spider):
         try:
             with self.frontier.together():
                 if visit.kind is Kind.ROBOTS:
-                    self.frontier.robots(visit, 0, b"", 0.0)
+                    self.frontier.robots(visit, 0, b"", 0.0, error.reason)
                 elif error.reason == "too large":
                     self.frontier.refused(visit, "too large", 0.0)
                 else:
@@ -160,13 +165,16 @@ class CrawlSpider(Spider):
     def network(self, host: Host, reason: str) -> None:
         """Count what looks like our own network being gone, and stop when it surely is: no site is blamed for it."""
         if reason not in _NETWORK:
-            self.suspects.clear()  # a refusal is an answer
+            self.silence = 0  # a refusal is an answer
             return
-        self.suspects.append(host.id)
-        if len(self.suspects) >= NETWORK_GONE and not self.stopping:
+        now = time.monotonic()
+        self.silence += 1
+        self.suspects.append((now, host.id))
+        if self.silence >= NETWORK_GONE and not self.stopping:
             self.stopping = "the network is gone"
             self.abandoned = True
-            self.frontier.excuse(self.suspects)
+            # Those too that fell silent while the last answers of others were on their way.
+            self.frontier.excuse({id for at, id in self.suspects if now - at < DYING_S})
 
     def _give_up(self, error: BaseException) -> None:
         """A full disk, or a fault of ours: nothing more is asked, run.py raises it."""

@@ -7,8 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from elunum.archive import compact
 from elunum.crawl import links
 from elunum.model import Gone, Page, Unchanged
+from elunum.settings import ArchiveSettings
 from tests.crawl.conftest import Nights
 from tests.web.server import LISTS, Answer, Asked, Reply, Site, conditional, page, sites
 
@@ -437,3 +439,18 @@ def test_a_calendar_is_not_followed_for_ever(nights: Begin) -> None:
     night = nights(calendar)
     night("a.fr")
     assert len(night.web.asked_of("a.fr")) < 40
+
+
+def test_pages_that_expired_from_the_archive_are_asked_for_whole_and_kept_again(nights: Begin) -> None:
+    night = nights(with_etags(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}})))
+    night("a.fr")
+    night.clock.days(40)
+    now = datetime.fromtimestamp(night.clock(), UTC)
+    assert compact(night.folder / "archive", ArchiveSettings(keep_days=20), now=now).expired == 2
+    night("a.fr")
+    assert statuses(night, "/b") == [200, 200]
+    kept = [record.url for record in night.records() if isinstance(record, Page)]
+    assert sorted(kept) == ["http://a.fr/", "http://a.fr/b"]
+    night.clock.days(2)
+    night("a.fr")
+    assert statuses(night, "/b") == [200, 200, 304]

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import socket
 import sqlite3
@@ -39,16 +40,23 @@ def chained(asked: Asked) -> Reply | None:
     return page(f"page {number} de {asked.host}", *links)
 
 
-def crawler(web: Web, folder: Path, delay_s: float = 0.02) -> int:
-    """The process id of a crawl of its own. Forked: starting Python twenty times would be most of the test."""
+def crawler(web: Web, folder: Path, delay_s: float = 0.02, shard: tuple[int, int] = (1, 1), file_bytes: int = 0) -> int:
+    """The process id of a crawl of its own. Forked: starting Python twenty times would be most of the test.
+
+    file_bytes: what the kernel lets a file of it grow to, 0 for no limit. It exits with 3 when it is refused something.
+    """
     if pid := os.fork():
         return pid
     code = 1
     try:
+        if file_bytes:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         crawl_settings = CrawlSettings(connect_to=web.address, delay_s=delay_s)
         sources = [Source(f"http://{host}/", host, "autre") for host in HOSTS]
-        crawl(Settings(data=folder / "var", crawl=crawl_settings), sources)
+        crawl(Settings(data=folder / "var", crawl=crawl_settings), sources, shard=shard)
         code = 0
+    except SettingsError:
+        code = 3
     finally:
         os._exit(code)
 
@@ -123,7 +131,7 @@ def test_a_signal_stops_it_cleanly_and_the_next_run_asks_nothing_twice(tmp_path:
 def test_hours_are_kept_and_the_rest_waits(nights: Begin) -> None:
     night = nights(chained)
     began = time.monotonic()
-    report = night(*HOSTS, hours=0.5 / 3600, delay_s=0.1)
+    report = night(*HOSTS, hours=2 / 3600, delay_s=0.1)
     assert time.monotonic() - began < 30
     assert (report.finished, report.stopped_by) == (False, "out of time")
     assert 0 < report.new < len(HOSTS) * PAGES
@@ -133,16 +141,19 @@ def test_hours_are_kept_and_the_rest_waits(nights: Begin) -> None:
     assert len({r.url for r in night.records() if isinstance(r, Page)}) == len(HOSTS) * PAGES
 
 
-def test_two_shards_share_the_hosts_and_miss_none(nights: Begin) -> None:
-    night = nights(chained)
-    sources = [Source(f"http://{host}/", host, "autre") for host in HOSTS]
-    first = crawl(night.settings(), sources, shard=(1, 2))
-    second = crawl(night.settings(), sources, shard=(2, 2))
-    assert first.new > 0
-    assert second.new > 0
-    assert first.new + second.new == len(HOSTS) * PAGES
-    assert max(Counter(asked.host + asked.target for asked in night.web.seen).values()) == 1
-    assert status(night.settings()).new == len(HOSTS) * PAGES
+def test_two_shards_at_once_share_the_hosts_and_miss_none(tmp_path: Path) -> None:
+    with Web(chained) as web:
+        pids = [crawler(web, tmp_path, shard=(part, 2)) for part in (1, 2)]
+        assert [ends_well(pid) for pid in pids] == [True, True]
+        asked = Counter(one.host + one.target for one in web.seen)
+        assert max(web.open_at_once.values()) == 1
+    assert set(pages_of(tmp_path)) == everything()
+    assert max(asked.values()) == 1
+    settings = Settings(data=tmp_path / "var")
+    parts = [status(settings, (part, 2)) for part in (1, 2)]
+    assert min(part.new for part in parts) > 0
+    whole = status(settings)
+    assert (whole.new, whole.finished) == (len(everything()), True)
 
 
 def test_status_is_read_while_a_crawl_goes_on_and_before_any(nights: Begin, tmp_path: Path) -> None:
@@ -225,17 +236,33 @@ def test_a_frontier_that_cannot_be_written_is_said_in_one_sentence(nights: Begin
         night("a.fr")
 
 
-def test_a_full_disk_stops_the_crawl_with_its_name_and_the_next_run_goes_on(
-    nights: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    night = nights(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}}))
-    archive = night.folder / "archive"
-    archive.parent.mkdir(parents=True)
-    archive.write_text("no folder can be made here")
-    with pytest.raises(SettingsError, match="ELUNUM_DATA"):
-        night("a.fr")
-    archive.unlink()
-    assert night("a.fr").new == 2
+@pytest.mark.parametrize("how", ["a full disk", "a limit on files"])
+def test_a_disk_that_fills_up_in_the_middle_stops_the_crawl_and_the_next_one_ends_it(tmp_path: Path, how: str) -> None:
+    folder, settings = tmp_path / "small", Settings(data=tmp_path / "small" / "var")
+    folder.mkdir()
+    small = how == "a full disk"
+    if small:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", folder], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("a disk of 600 kB takes the right to mount one")
+    try:
+        with Web(chained) as web:
+            pid = crawler(web, folder, delay_s=0.0, file_bytes=0 if small else 150_000)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+            kept = pages_of(folder)
+            assert 0 < len(kept) < len(everything())
+            report = status(settings)
+            assert (report.finished, report.running) == (False, False)
+            assert report.stopped_by in ("stopped by an error", "killed")
+            if small:
+                subprocess.run(["mount", "-o", "remount,size=60m", folder], check=True)
+            assert ends_well(crawler(web, folder, delay_s=0.0))
+        assert set(pages_of(folder)) == everything()
+        again = [url for url, times in pages_of(folder).items() if times > 1]
+        assert len(again) <= len(HOSTS)  # at most the one that each host had just sent
+    finally:
+        if small:
+            subprocess.run(["umount", folder], check=True)
 
 
 def test_when_our_own_network_is_gone_the_crawl_stops_and_blames_no_site(

@@ -7,6 +7,7 @@ A web is a function from what is asked to a Reply. `sites` makes one from plain 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -83,9 +84,17 @@ LISTS = ("/robots.txt", "/.well-known/tdmrep.json", "/sitemap.xml")
 class Web:
     """Serves an Answer from a thread of its own while in its context. `seen` grows as requests come."""
 
-    def __init__(self, answer: Answer, record: bool = True) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        record: bool = True,
+        tls: ssl.SSLContext | None = None,
+        addresses: tuple[str, ...] = ("127.0.0.1",),
+    ) -> None:
         self.answer, self.seen, self._record = answer, list[Asked](), record
-        self.port = 0
+        self.port, self._tls, self._addresses = 0, tls, addresses
+        self.connected: dict[str, int] = {}  # by our own address, connections open now
+        self.connected_at_once: dict[str, int] = {}  # and the most there were
         self.open_at_once: dict[str, int] = {}  # by host, the most requests under way together
         self._now: dict[str, int] = {}
         self._ready = threading.Event()
@@ -113,11 +122,17 @@ class Web:
 
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        server = await self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, backlog=1000)
-        self.port = server.sockets[0].getsockname()[1]
+        servers = []
+        for address in self._addresses:  # the same port on each
+            server = await self._loop.create_server(
+                lambda: _Connection(self), address, self.port, backlog=1000, ssl=self._tls
+            )
+            self.port = server.sockets[0].getsockname()[1]
+            servers.append(server)
         self._ready.set()
         await self._over.wait()
-        server.close()
+        for server in servers:
+            server.close()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
@@ -146,8 +161,12 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._address = str(transport.get_extra_info("sockname")[0])
+        now = self._web.connected[self._address] = self._web.connected.get(self._address, 0) + 1
+        self._web.connected_at_once[self._address] = max(now, self._web.connected_at_once.get(self._address, 0))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._web.connected[self._address] -= 1
         for task in self._tasks:
             task.cancel()
 
