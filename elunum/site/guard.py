@@ -69,15 +69,13 @@ def harden() -> None:
 class Patient(HttpToolsProtocol):
     """uvicorn's protocol, with a limit on all that a client can be slow at: uvicorn would wait for ever.
 
-    Whatever arrives outside of a request that is being answered starts a clock that only a whole request stops; what
-    the kernel cannot send for want of a reader starts another, which only the last byte stops. A client who feeds or
-    drains a connection byte by byte is let go as one who does nothing.
+    Whatever arrives outside of a request that is being answered starts a clock that only a whole request stops. What
+    the kernel cannot send for want of a reader starts another, and so does closing: a transport closes once its last
+    byte has left. A client who feeds or drains a connection byte by byte is let go as one who does nothing.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # We are told as soon as one byte has to wait, and again when none does.
-        transport.set_write_buffer_limits(high=0)
         self._head_bytes = 0
         self._in_head = True
         self._asking: asyncio.TimerHandle | None = None
@@ -120,12 +118,21 @@ class Patient(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._taking is None:
-            self._taking = self.loop.call_later(TAKE_S, self._let_go)
+        self._await_taking()
 
     def resume_writing(self) -> None:
-        self._taken()
+        if not self.transport.is_closing():
+            self._taken()
         super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._await_taking()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._await_taking()
 
     def send_400_response(self, msg: str) -> None:
         """What is not a request is told so, as plainly as it came, and with the headers of any other answer."""
@@ -142,6 +149,7 @@ class Patient(HttpToolsProtocol):
         head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + body)
         self.transport.close()
+        self._await_taking()
 
     def _await_request(self, seconds: float) -> None:
         self._asking = self.loop.call_later(seconds, self._let_go)
@@ -151,13 +159,17 @@ class Patient(HttpToolsProtocol):
             self._asking.cancel()
             self._asking = None
 
+    def _await_taking(self) -> None:
+        if self._taking is None:
+            self._taking = self.loop.call_later(TAKE_S, self._let_go)
+
     def _taken(self) -> None:
         if self._taking is not None:
             self._taking.cancel()
             self._taking = None
 
     def _let_go(self) -> None:
-        """End the connection now, even when it is closing: a transport closes once its last byte has left."""
+        """End the connection now, whatever remains to be sent."""
         self._asking = None
         # A reset also drops what the kernel holds (socket(7)); it would go on handing it out, drop by drop.
         with suppress(OSError):
