@@ -271,7 +271,7 @@ def ways_out(here: Context, what: Asked) -> Iterator[Way]:
     for row in active_filters(here, what):
         yield Way(f"Enlever le filtre « {row.label} »", row.query)
     words = what.search.q.split()
-    if len(words) > 2:
+    if 2 < len(words) <= 8:  # a search for each word: a request of 500 words would keep the process for seconds
         for n in range(len(words)):
             shorter = " ".join(words[:n] + words[n + 1 :])
             if here.engine.search(Search(q=shorter, size=1)).total:
