@@ -388,12 +388,13 @@ def enjeux_check(json: Json = False) -> None:
 @enjeux_app.command("tag")
 def enjeux_tag(docs: Annotated[Path, typer.Argument(help="JSONL: id, url, title, text.")], json: Json = False) -> None:
     """Tag documents of a file; JSONL on stdout: {id, enjeux: [{slug, service, score, why}]}."""
-    from elunum.index.tags import tag_file
+    from elunum.index.tags import tag_file, tagger_of
 
+    rows = tag_file(docs, tagger_of(load()))
     if json:
-        show({"documents": list(tag_file(docs))}, json)
+        show({"documents": list(rows)}, json)
         return
-    for row in tag_file(docs):
+    for row in rows:
         sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
 
 

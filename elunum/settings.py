@@ -106,6 +106,9 @@ class IndexSettings(_Section):
 
     keep: int = Field(2, ge=1, description="Index versions kept on disk, for rolling back")
     memory_mb: int = Field(100, ge=15, description="Memory of the index writer, megabytes")
+    enjeux_weights: Path | None = Field(
+        None, description="Weights of enjeux learned from labelled pages; none: the expressions decide alone"
+    )
 
 
 class SearchSettings(_Section):

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from elunum.errors import SettingsError
+from elunum.index.learned import Weights, features, read_weights
 from elunum.model import Document, DocumentId, Tag, Where, Why
 from elunum.settings import Settings
 from elunum.text import fold
@@ -30,6 +31,8 @@ FOLDER = Path(__file__).parent / "referentiel"
 
 MAX_TAGS = 4
 MAX_WHY = 6
+MAX_LEARNED = 2
+"""Of these, words of learned weights, when there are any."""
 MAX_WORDS = 800
 """Words of the body that are read, of which grammar is already left out: a page says its subject before. Reading 3,000
 changes F1 by less than a point either way and doubles what the longest pages cost."""
@@ -355,7 +358,7 @@ class _Ending:
 
 @dataclass(slots=True)
 class _Sightings:
-    """Where one expression was seen."""
+    """How often one expression was seen, by place."""
 
     title: int = 0
     headings: int = 0
@@ -367,11 +370,19 @@ class _Sightings:
 class Tagger:
     """Documents -> tags, by the expressions of a référentiel and the corrections of an operator."""
 
-    def __init__(self, referentiel: Referentiel, corrections: Sequence[Correction] = ()) -> None:
+    def __init__(
+        self, referentiel: Referentiel, corrections: Sequence[Correction] = (), weights: Path | None = None
+    ) -> None:
         self.referentiel = referentiel
         self.corrections = corrections
-        digest = hashlib.sha256(f"{corrections}".encode()).hexdigest()[:6]
-        self.version = f"{referentiel.version}+{digest}" if corrections else referentiel.version
+        self.weights_path = weights
+        self.weights: Weights | None = None
+        self.version = referentiel.version
+        if corrections:
+            self.version += f"+{hashlib.sha256(f'{corrections}'.encode()).hexdigest()[:6]}"
+        if weights is not None:
+            self.weights, digest = read_weights(weights)
+            self.version += f"*{digest}"
         """Changes with the data and with the corrections: what was tagged by another version is to be tagged again."""
         self._root: _Node = {}
         for expression in referentiel.expressions:
@@ -399,13 +410,19 @@ class Tagger:
 
     def _tags(self, document: Document, threshold: float) -> Iterator[Tag]:
         """Tags of at least this score, the surest first; what is never asked for is not made."""
-        seen, words = self._read(document)
+        seen, title, body = self.read(document)
         evidence: dict[str, list[tuple[float, Expression]]] = defaultdict(list)
         for expression, where in seen.items():
-            evidence[expression.enjeu].append((_worth(expression, where, words), expression))
+            evidence[expression.enjeu].append((_worth(expression, where, len(body)), expression))
         totals = {slug: sum(worth for worth, _ in found) for slug, found in evidence.items()}
         everything = sum(totals.values())
-        chances = {slug: _chance(total, everything) for slug, total in totals.items() if slug}
+        shares = {slug: math.sqrt(total / (everything + NOTHING)) for slug, total in totals.items() if slug}
+        chances = {slug: _chance(share) for slug, share in shares.items()}
+        learned: dict[str, float] = {}
+        if self.weights is not None:
+            learned = self.weights.vector(features(title, body))
+            better = self.weights.chances(learned, shares)
+            chances = {slug: better.get(slug, chance) for slug, chance in chances.items()}
         for slug in sorted(chances, key=lambda slug: (-chances[slug], slug)):
             if chances[slug] < threshold:
                 break
@@ -415,11 +432,12 @@ class Tagger:
                 services[expression.service] += worth
             services.pop("", None)
             service = min(services, key=lambda name: (-services[name], name), default="")
-            why = tuple(_why(expression, seen[expression]) for _, expression in found[:MAX_WHY])
-            yield Tag(slug, service, chances[slug], why)
+            telling = self.weights.telling(slug, learned, MAX_LEARNED) if self.weights else []
+            why = [_why(expression, seen[expression]) for _, expression in found[: MAX_WHY - len(telling)]]
+            yield Tag(slug, service, chances[slug], (*why, *(Why(word, "learned") for word in telling)))
 
-    def _read(self, document: Document) -> tuple[dict[Expression, _Sightings], int]:
-        """The expressions of the document with where they stand, and the number of words read in its body."""
+    def read(self, document: Document) -> tuple[dict[Expression, _Sightings], list[str], list[str]]:
+        """The expressions of the document with where they stand; the words read in its title and in its body."""
         seen: dict[Expression, _Sightings] = defaultdict(_Sightings)
         title = self._keys.of(document.title)
         title_words = frozenset(title)
@@ -432,7 +450,7 @@ class Tagger:
             for expression, count in Counter(self._expressions(words, title_words)).items():
                 sightings = seen[expression]
                 setattr(sightings, where, getattr(sightings, where) + count)
-        return seen, len(body)
+        return seen, title, body
 
     def _expressions(self, words: list[str], title: frozenset[str]) -> list[Expression]:
         """The expressions of `words`, in order, without overlap: the longest from each word on."""
@@ -524,10 +542,9 @@ def _worth(expression: Expression, seen: _Sightings, words: int) -> float:
     return expression.weight**2 / 3 * worth
 
 
-def _chance(evidence: float, everything: float) -> float:
-    """The chance that a tag is right, from its evidence and all that the page holds, for other enjeux or for none."""
-    share = evidence / (everything + NOTHING)
-    return round(1 / (1 + math.exp(-INTERCEPT - SLOPE * math.sqrt(share))), 4)
+def _chance(share: float) -> float:
+    """The chance that a tag is right, from the square root of its share of all the evidence, for any enjeu or none."""
+    return round(1 / (1 + math.exp(-INTERCEPT - SLOPE * share)), 4)
 
 
 def _why(expression: Expression, seen: _Sightings) -> Why:
@@ -544,9 +561,11 @@ def _why(expression: Expression, seen: _Sightings) -> Why:
 
 
 def tagger_of(settings: Settings) -> Tagger:
-    """The tagger of this installation: the référentiel, corrected by `enjeux.local.csv` beside sources.csv."""
+    """The tagger of this installation: the référentiel, corrected by `enjeux.local.csv` beside sources.csv, with the
+    learned weights that the settings name."""
     referentiel = load_referentiel()
-    return Tagger(referentiel, read_corrections(settings.sources.with_name("enjeux.local.csv"), referentiel))
+    corrections = read_corrections(settings.sources.with_name("enjeux.local.csv"), referentiel)
+    return Tagger(referentiel, corrections, settings.index.enjeux_weights)
 
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -595,7 +614,7 @@ def check(documents: Iterable[Document] | None = None, folder: Path = FOLDER) ->
     read = 0
     for document in documents or ():
         read += 1
-        holding.update(tagger._read(document)[0].keys())
+        holding.update(tagger.read(document)[0].keys())
     named = [(e, f"line {e.line}: {e.text} ({e.enjeu or 'neutral'})") for e in referentiel.expressions]
     return CheckReport(
         referentiel.version,
@@ -609,12 +628,11 @@ def check(documents: Iterable[Document] | None = None, folder: Path = FOLDER) ->
     )
 
 
-def tag_file(path: Path, tagger: Tagger | None = None) -> Iterator[dict[str, Any]]:
+def tag_file(path: Path, tagger: Tagger) -> Iterator[dict[str, Any]]:
     """{id, enjeux: [{slug, service, score, why}]} for each line {id, url, title, text} of a JSONL file.
 
     Raises SettingsError with the number of a line that is not such an object.
     """
-    tagger = tagger or Tagger(load_referentiel())
     with path.open(encoding="utf-8", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():

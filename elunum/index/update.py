@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b, sha256
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 
@@ -131,6 +132,7 @@ class _Finish:
     places: bool  # to be found again
     tags: bool
     corrections: tuple[Correction, ...]
+    weights: Path | None
 
 
 _Job = _Extract | _Finish
@@ -163,7 +165,7 @@ def _work(job: _Job) -> _Answer:
     if job.places:
         document = replace(document, places=places_finder().of(document))
     if job.tags:
-        document = replace(document, enjeux=tagger_with(job.corrections).tags(document))
+        document = replace(document, enjeux=tagger_with(job.corrections, job.weights).tags(document))
     return _Finished(document, sketch(document))
 
 
@@ -174,9 +176,9 @@ def places_finder() -> places.Places:
 
 
 @cache
-def tagger_with(corrections: tuple[Correction, ...]) -> Tagger:
+def tagger_with(corrections: tuple[Correction, ...], weights: Path | None) -> Tagger:
     """One for the whole process, unless the operator's corrections change."""
-    return Tagger(load_referentiel(), corrections)
+    return Tagger(load_referentiel(), corrections, weights)
 
 
 def without_repeated(document: Document, repeated: frozenset[int]) -> Document:
@@ -240,7 +242,7 @@ class _Run:
         self.counts: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         tagger = tagger_of(settings)
-        self.corrections = tuple(tagger.corrections)
+        self.corrections, self.weights = tuple(tagger.corrections), tagger.weights_path
         self.versions = Versions(EXTRACTOR, places.VERSION, tagger.version, tagger.referentiel.version)
 
     def report(self, complete: bool) -> UpdateReport:
@@ -434,7 +436,7 @@ class _Run:
             document = self._with_seen(_decoder.decode(zlib.decompress(body)), seen)
             anchors = self._anchors_of(document.id)
             document = replace(document, source=self._source(document.url), anchors=anchors)
-            yield _Finish(document, frozenset(array("q", repeated)), True, True, self.corrections)
+            yield _Finish(document, frozenset(array("q", repeated)), True, True, self.corrections, self.weights)
         for body, seen, place, tagger, referentiel in self.db.execute(
             "select body, seen, places, tagger, referentiel from documents "
             "where body is not null and (places, tagger, referentiel) != (?, ?, ?) limit ?",
@@ -442,7 +444,7 @@ class _Run:
         ).fetchall():
             document = self._with_seen(_decoder.decode(zlib.decompress(body)), seen)
             retag = (tagger, referentiel) != (v.tagger, v.referentiel)
-            yield _Finish(document, None, place != v.places, retag, self.corrections)
+            yield _Finish(document, None, place != v.places, retag, self.corrections, self.weights)
 
     def _with_seen(self, document: Document, seen: str) -> Document:
         return replace(document, fetched_at=datetime.fromisoformat(seen)) if seen else document

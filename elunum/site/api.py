@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from elunum.model import Hit, Results
+from elunum.model import Hit, Results, Where
 from elunum.site import register, replies
 from elunum.site.context import asked, chosen_of, context, number, only, pairs_of
 
@@ -27,7 +27,7 @@ class Why(_Answer):
     """An expression of the page that gave the tag."""
 
     expression: str
-    where: Literal["title", "headings", "url", "anchor", "body"]
+    where: Where
     count: int
 
 

@@ -76,7 +76,14 @@ _LANGUAGES = {
 # --- words and figures as readers of French read them ---------------------------------------------------------------
 
 
-WHERES = {"title": "titre", "headings": "intertitre", "url": "adresse", "anchor": "lien", "body": "texte"}
+WHERES = {
+    "title": "titre",
+    "headings": "intertitre",
+    "url": "adresse",
+    "anchor": "lien",
+    "body": "texte",
+    "learned": "mot appris sur des pages étiquetées",
+}
 
 
 def raisons(tag: HitTag) -> str:

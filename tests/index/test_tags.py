@@ -96,7 +96,7 @@ def test_a_file_of_documents_is_tagged_line_by_line(tmp_path: Path) -> None:
     file = tmp_path / "docs.jsonl"
     line = {"id": "a", "url": "https://a.fr/", "title": "Budget participatif", "text": "Un\u2028budget participatif."}
     file.write_text(json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
-    (row,) = tag_file(file)
+    (row,) = tag_file(file, TAGGER)
     assert row["id"] == "a"
     assert "democratie-locale" in [tag["slug"] for tag in row["enjeux"]]
 
@@ -105,7 +105,7 @@ def test_a_line_that_is_no_document_is_refused_with_its_number(tmp_path: Path) -
     file = tmp_path / "docs.jsonl"
     file.write_text('{"id": "a", "text": ""}\n["not", "an", "object"]\n', encoding="utf-8")
     with pytest.raises(SettingsError, match="line 2"):
-        list(tag_file(file))
+        list(tag_file(file, TAGGER))
 
 
 def test_there_are_2500_expressions_and_every_service_has_some() -> None:
