@@ -270,10 +270,17 @@ def test_the_same_query_gives_the_same_results_in_every_shape(site: httpx.Client
     points = site.get("/recherche.geojson", params=QUERY).json()
     assert points["type"] == "FeatureCollection"
     assert [point["properties"]["url"] for point in points["features"]] == urls, "every commune has a place"
-    newest = [result["url"] for result in found(site, **QUERY, sort="date")["results"]]
     feed = lxml.etree.fromstring(site.get("/recherche.atom", params=QUERY).content)
-    entries = feed.iterfind("a:entry/a:link", {"a": "http://www.w3.org/2005/Atom"})
-    assert [link.get("href") for link in entries] == newest[:50]
+    atom = {"a": "http://www.w3.org/2005/Atom"}
+    links = [link.get("href") for link in feed.iterfind("a:entry/a:link", atom)]
+    days = [day.text or "" for day in feed.iterfind("a:entry/a:updated", atom)]
+    newest = found(site, **QUERY, sort="date")["results"]
+    assert sorted(links, key=str) == sorted(result["url"] for result in newest)
+    assert days == sorted(days, reverse=True), "newest first"
+    # A page without a date stands at the day it was first seen.
+    assert {r["url"]: r["date"] or days[links.index(r["url"])][:10] for r in newest} == {
+        link: day[:10] for link, day in zip(links, days, strict=True)
+    }
 
 
 def test_what_does_not_exist_gets_404_in_the_shape_asked(site: httpx.Client) -> None:

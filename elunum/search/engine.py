@@ -65,6 +65,9 @@ PEERS = 100
 ENOUGH = 200
 """Results with all the words from which those that lack some are left out. Measured: fewer costs recall."""
 
+FACTOR = "times, for who publishes and when"
+"""Name, among what made a score, of what the sum of the rest was multiplied by."""
+
 _GROUPS = 300_000
 """More publishers than there can be: a count by publisher is exact."""
 
@@ -526,7 +529,7 @@ class Engine:
         given = ((name, _value(served, query, address)) for name, query in parts)
         found = sorted(((name, value) for name, value in given if value), key=lambda part: -part[1])
         whole = _value(served, answer.whole, address)
-        return (*found, ("times, for who publishes and when", score / whole)) if score and whole else tuple(found)
+        return (*found, (FACTOR, score / whole)) if score and whole else tuple(found)
 
     def _facets(self, served: _Served, answer: _Answer) -> dict[str, tuple[FacetValue, ...]]:
         """Counts by value. A facet already chosen counts what choosing another value instead would return."""

@@ -161,19 +161,18 @@ def france(
     counts = {value.value: value.count for value in departements if value.count}
     names = {value.value: value.label for value in departements}
     most = max(counts.values(), default=1)
-    shapes = [
-        f'<path id="reg{code}" vector-effect="non-scaling-stroke" d="{path}"/>' for code, path in drawn.regions.items()
-    ]
+    fixed = 'vector-effect="non-scaling-stroke"'
+    shapes = [f'<path id="reg{code}" {fixed} d="{path}"/>' for code, path in drawn.regions.items()]
     for code, path in [*drawn.departements.items(), *(() if closer else drawn.ring.items())]:
         if code in counts:
             words = escape(f"{names[code]} : {pluriel(counts[code], 'résultat')}")
             # Four shades, by the share of the greatest: the eye compares areas, not figures.
             shade = min(4, 1 + int(4 * (counts[code] / most) ** 0.5 - 0.001))
             again = code in drawn.ring and path == drawn.ring[code]
-            shape = f'<path class="n{shade}" d="{path}"/>'
+            shape = f'<path class="n{shade}" {fixed} d="{path}"/>'
             shapes.append(_linked(asked, "/carte", asked.to(departement=code), words, shape, again))
         elif code in around or path is drawn.ring.get(code):
-            shapes.append(f'<path d="{path}"/>')
+            shapes.append(f'<path {fixed} d="{path}"/>')
     shapes.append("".join(f'<use href="#reg{code}"/>' for code in drawn.regions))
     for inset in () if closer else maps.INSETS:
         shapes.append(
@@ -184,14 +183,14 @@ def france(
         if place is not None:
             words = escape(f"{point.territory.name} : {pluriel(point.count, 'résultat')}")
             radius = scale * (4 + 8 * (point.count / max(most, point.count)) ** 0.5)
-            circle = f'<circle cx="{place[0]}" cy="{place[1]}" r="{radius:.1f}"/>'
+            circle = f'<circle {fixed} cx="{place[0]}" cy="{place[1]}" r="{radius:.1f}"/>'
             query = asked.to(**{point.territory.kind: point.territory.code})
             shapes.append(_linked(asked, "/recherche", query, words, circle))
     for region, count in () if closer else regions:
         place = maps.place(region)
         if place is not None:
             words = escape(f"{region.name} : {pluriel(count, 'résultat')}")
-            text = f'<text x="{place[0]}" y="{place[1]}">{nombre(count)}</text>'
+            text = f'<text paint-order="stroke" x="{place[0]}" y="{place[1]}">{nombre(count)}</text>'
             shapes.append(_linked(asked, "/carte", asked.to(region=region.code), words, text))
     size = f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}"
     picture = "".join(shapes)

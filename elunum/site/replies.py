@@ -109,12 +109,12 @@ def jour(value: date | datetime) -> str:
 
 
 def poids(size: int) -> str:
-    """A size in bytes, rounded for people: 812 o, 12 Ko, 1,4 Mo."""
+    """A size in bytes, rounded for people: 812 o, 12 Ko, 1,4 Mo, with a no-break space."""
     if size < 1000:
-        return f"{size} o"
+        return f"{size}\u00a0o"
     if size < 1_000_000:
-        return f"{max(1, round(size / 1000))} Ko"
-    return f"{size / 1_000_000:.1f} Mo".replace(".", ",")
+        return f"{max(1, round(size / 1000))}\u00a0Ko"
+    return f"{size / 1_000_000:.1f}\u00a0Mo".replace(".", ",")
 
 
 def pluriel(count: int, one: str, many: str = "") -> str:

@@ -25,6 +25,7 @@ from elunum.index import tags
 from elunum.index.build import read_about
 from elunum.index.tags import Expression, Referentiel, load_referentiel
 from elunum.model import DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
+from elunum.search.engine import FACTOR
 from elunum.site import metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
 from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of
@@ -211,7 +212,7 @@ def active_filters(here: Context, what: Asked) -> Iterator[Row]:
         joined = f"{search.combine} " if place else ""
         yield chip(joined + here.referentiel.enjeux[slug].nom, **_without(search, slug))
     if search.service:
-        yield chip(f"service : {search.service}", service="")
+        yield chip(f"service\u00a0: {search.service}", service="")
     for kind in search.kind:
         yield chip(KINDS[kind], kind=tuple(kept for kept in search.kind if kept != kind))
     if search.like:
@@ -269,16 +270,34 @@ def ways_out(here: Context, what: Asked) -> Iterator[Way]:
     if len(what.search.enjeu) > 1 and what.search.combine == "et":
         yield Way("Se contenter d’au moins un des enjeux choisis", what.to(combine="ou"))
     for row in active_filters(here, what):
-        yield Way(f"Enlever le filtre « {row.label} »", row.query)
+        yield Way(f"Enlever le filtre «\u00a0{row.label}\u00a0»", row.query)
     words = what.search.q.split()
     if 2 < len(words) <= 8:  # a search for each word: a request of 500 words would keep the process for seconds
         for n in range(len(words)):
             shorter = " ".join(words[:n] + words[n + 1 :])
             if here.engine.search(Search(q=shorter, size=1)).total:
-                yield Way(f"Chercher « {shorter} »", what.to(q=shorter))
+                yield Way(f"Chercher «\u00a0{shorter}\u00a0»", what.to(q=shorter))
                 break
     for suggestion in here.engine.suggest(what.search.q[:40], 3) if what.search.q else ():
-        yield Way(f"Chercher « {suggestion.text} »", what.to(q=suggestion.text))
+        yield Way(f"Chercher «\u00a0{suggestion.text}\u00a0»", what.to(q=suggestion.text))
+
+
+_SIGNS = {
+    "title": "dans le titre", "title_words": "dans le titre, écrit ainsi", "headings": "dans un intertitre",
+    "lead": "au début du texte", "body": "dans le texte", "body_words": "dans le texte, écrit ainsi",
+    "address": "dans l’adresse",
+}  # fmt: skip
+_PLACES = {"place": "Lieu cherché", "home page": "Page d’accueil du lieu cherché", "comparable": "Commune comparable"}
+
+
+def sign(name: str) -> str:
+    """A sign of relevance, as the engine names it, in French."""
+    field, _, value = name.partition(": ")
+    if field in _SIGNS:
+        return f"«\u00a0{value}\u00a0» {_SIGNS[field]}"
+    if field in _PLACES:
+        return f"{_PLACES[field]}\u00a0: {value}"
+    return f"«\u00a0{name}\u00a0», cherché aussi"
 
 
 async def why(request: Request) -> Response:
@@ -290,9 +309,10 @@ async def why(request: Request) -> Response:
     found = [hit for hit in results.hits if hit.id == what.chosen[0]]
     if not found:
         raise HTTPException(404)
+    added = [(sign(name), value) for name, value in found[0].explanation if name != FACTOR]
+    factor = next((value for name, value in found[0].explanation if name == FACTOR), 1.0)
     what = replace(what, chosen=())
-    most = max((abs(value) for _, value in found[0].explanation), default=1.0) or 1.0
-    return page(request, "pourquoi.html", replies.NO_STORE, asked=what, hit=found[0], most=most)
+    return page(request, "pourquoi.html", replies.NO_STORE, asked=what, hit=found[0], added=added, factor=factor)
 
 
 async def similar(request: Request) -> Response:
@@ -599,7 +619,12 @@ def text_page(template: str) -> Any:
 async def api_page(request: Request) -> Response:
     """/api: the API told to people."""
     only(await pairs_of(request))
-    return page(request, "api.html", parameters=[(name, help_) for name, (_, help_) in PARAMETERS.items()])
+    hits = context(request).engine.search(Search(size=1)).hits
+    return page(
+        request, "api.html",
+        parameters=[(name, help_) for name, (_, help_) in PARAMETERS.items()],
+        example=hits[0].id if hits else "0" * 16,
+    )  # fmt: skip
 
 
 async def robots(request: Request) -> Response:

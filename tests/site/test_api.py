@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 
 import httpx
@@ -70,3 +72,15 @@ def test_the_openapi_document_names_every_parameter_and_answer(client: httpx.Cli
     page = client.get("/api").text
     for name in api.PARAMETERS:
         assert f"<code>{name}</code>" in page
+
+
+def test_every_example_of_the_documentation_can_be_pasted(client: httpx.Client) -> None:
+    examples = re.findall(r"curl (?:-OJ )?'https?://[^/]+(/[^']+)'", html.unescape(client.get("/api").text))
+    assert len(examples) == 10
+    for path in examples:
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        assert len(answer.content) > 100, path
+    shown = re.findall(r"<pre[^>]*>({&#34;error.*?|{\"error.*?)</pre>", client.get("/api").text)
+    real = client.get("/api/v1/search?size=0").json()
+    assert [json.loads(html.unescape(text)) for text in shown] == [real]

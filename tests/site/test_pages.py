@@ -7,6 +7,8 @@ import re
 import httpx
 import pytest
 
+from elunum.site.replies import WEB
+
 PAGES = [
     "/", "/discret", "/recherche", "/recherche?q=budget+participatif", "/recherche?q=zzyzx", "/enjeux", "/arbre",
     "/arbre?enjeu=democratie-locale", "/carte", "/carte?q=eau", "/sources", "/sources?q=ville",
@@ -41,24 +43,30 @@ def test_what_holds_a_search_is_neither_stored_nor_indexed(client: httpx.Client,
     assert "noindex" in headers["x-robots-tag"]
 
 
-def test_a_page_says_its_own_weight_and_a_first_load_stays_under_20_kilobytes(client: httpx.Client) -> None:
-    with client.stream("GET", "/recherche?q=budget+participatif") as answer:
-        page = sum(len(chunk) for chunk in answer.iter_raw())
-    text = client.get("/recherche?q=budget+participatif").text
-    found = re.search(r"Cette page : (\d+) Ko", text)
-    assert found
-    loaded = re.findall(r'<(?:link rel="(?:stylesheet|icon)"[^>]*|img[^>]*|script[^>]*)>', text)
-    weights = []
-    for tag in loaded:
-        address = re.search(r'(?:href|src)="([^"]+)"', tag)
-        assert address
-        with client.stream("GET", address[1]) as part:
-            weights.append(sum(len(chunk) for chunk in part.iter_raw()))
-    total = page + sum(weights)
-    assert len(weights) + 1 <= 3
-    assert total <= 20_000
-    assert abs(total / 1000 - int(found[1])) <= 1
-    print(f"results page: {page} bytes of HTML, {sum(weights)} of the rest, {len(weights) + 1} requests")
+def weighed(client: httpx.Client, path: str) -> int:
+    """Bytes on the wire, compressed as browsers ask."""
+    with client.stream("GET", path) as answer:
+        return sum(len(chunk) for chunk in answer.iter_raw())
+
+
+def test_every_page_says_its_own_weight_and_a_first_load_of_results_is_under_20_kilobytes(client: httpx.Client) -> None:
+    print("\n first load   HTML alone   requests   page")
+    for path in [*PAGES, "/nulle-part", "/recherche?size=0"]:
+        text = client.get(path).text
+        parts = [
+            found[1]
+            for tag in re.findall(r'<(?:link rel="(?:stylesheet|icon)"|img |script|iframe|source |image )[^>]*>', text)
+            if (found := re.search(r'(?:href|src)="([^"]+)"', tag))
+        ]
+        page = weighed(client, path)
+        total = page + sum(weighed(client, part) for part in parts)
+        print(f"{total:9} o {page:10} o {1 + len(parts):10}   {path}")
+        said = re.search(r"Cette page\s:\s(\d+)\sKo", text)
+        assert said, path
+        assert abs(total / 1000 - int(said[1])) <= 1, path
+        assert 1 + len(parts) <= 3, path
+        if path.startswith("/recherche"):
+            assert total <= 20_000, path
 
 
 def test_the_style_sheet_is_one_file_of_at_most_12_kilobytes(client: httpx.Client) -> None:
@@ -98,3 +106,15 @@ def test_an_api_error_is_json_with_a_stable_code(client: httpx.Client) -> None:
     wrong = client.post("/api/v1/search")
     assert wrong.status_code == 405
     assert wrong.json()["error"]["code"] == "method_not_allowed"
+
+
+_NOT_TEXT = re.compile(r"<pre.*?</pre>|<code.*?</code>|{#.*?#}|{%.*?%}|{{.*?}}|<[^>]*>", re.DOTALL)
+
+
+def test_french_punctuation_keeps_to_its_word() -> None:
+    parted = []
+    for path in sorted((WEB / "templates").glob("*.html")):
+        for piece in _NOT_TEXT.split(path.read_text(encoding="utf-8")):
+            parted += [f"{path.name}: {piece.strip()[:80]}" for _ in re.findall(r"« | »| [:;?!](?=\s|$|\))", piece)]
+            assert "'" not in piece, f"{path.name}: an apostrophe is ’ in French: {piece.strip()[:80]}"
+    assert parted == [], "write a no-break space (U+00A0) before : ; ? ! » and after «"

@@ -243,12 +243,12 @@ def test_the_page_of_the_state_tells_of_a_crawl_under_way_and_why_another_was_st
     try:
         visits.write(path, 1.0, report, [])
         text = unescape(register.get("/etat").text)
-        assert "en cours ; il reste 12 sites à voir, fin attendue le" in text
+        assert "en cours\u00a0; il reste 12 sites à voir, fin attendue le" in text
         assert f'{reason("keeps failing")}</th><td class="n">3</td>' in text
         visits.write(path, 2.0, replace(report, seen_at=now - timedelta(hours=1)), [])
         assert "en cours" not in unescape(register.get("/etat").text)
         visits.write(path, 3.0, replace(report, running=False, stopped_by="out of time"), [])
-        assert "arrêté avant la fin (la durée prévue est écoulée) ; il reste 12" in unescape(register.get("/etat").text)
+        assert "avant la fin (la durée prévue est écoulée)\u00a0; il reste 12" in unescape(register.get("/etat").text)
     finally:
         path.write_bytes(before)
 
