@@ -50,6 +50,7 @@ class About:
     sources: int
     referentiel_version: str
     last_fetched_at: datetime | None = None  # UTC
+    names: str = ""  # hash of the names of the enjeux, kept with each page
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
     """Bring the served index to the last revision of the documents.
 
     full: write every document again. Also done, unasked, when the last version was written by another format or with
-    another référentiel. Killed at any moment, what is served stays whole and the next build starts afresh.
+    other names of enjeux; other expressions change the documents that they tag otherwise, and no more. Killed at any
+    moment, what is served stays whole and the next build starts afresh.
     """
     started = time.monotonic()
     settings.index_dir.mkdir(parents=True, exist_ok=True)
@@ -81,7 +83,8 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
     with Documents(settings.documents_path) as documents:
         if last is not None and documents.revision < last.revision:
             last = None  # the documents were begun anew
-        if last is not None and documents.revision == last.revision:
+        known = last is not None and last.referentiel_version == load_referentiel().version
+        if last is not None and known and documents.revision == last.revision:
             return BuildReport(last.version, last.documents, 0, 0, False, False, (), time.monotonic() - started)
         if last is None:
             (aside / "tantivy").mkdir(parents=True)
@@ -193,6 +196,7 @@ def write(
         len(count_sources(searcher)),
         referentiel.version,
         fetched_at,
+        referentiel.names,
     )
     _write_vocabulary(version, vocabulary)
     folder.write_whole(version / "about.json", msgspec.json.encode(about))
@@ -235,7 +239,7 @@ def _reusable(settings: Settings) -> About | None:
         _ready(settings.index_dir / about.version)
     except (IndexVersionError, OSError, ValueError):  # absent, of another format, or files of it are missing
         return None
-    return about if about.referentiel_version == load_referentiel().version else None
+    return about if about.names == load_referentiel().names else None
 
 
 def _ready(version: Path) -> tantivy.Searcher:

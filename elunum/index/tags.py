@@ -135,6 +135,12 @@ class Referentiel:
     expressions: tuple[Expression, ...]
 
     @property
+    def names(self) -> str:
+        """Hash of the slugs and names of the enjeux, which the index keeps with each page."""
+        told = "\n".join(f"{enjeu.slug} {enjeu.nom}" for enjeu in self.enjeux.values())
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    @property
     def domaines(self) -> tuple[str, ...]:
         """The domaines in their order; last the empty one, of the transversal themes."""
         names = dict.fromkeys(enjeu.domaine for enjeu in self.enjeux.values())

@@ -166,7 +166,8 @@ def _work(job: _Job) -> _Answer:
         document = replace(document, places=places_finder().of(document))
     if job.tags:
         document = replace(document, enjeux=tagger_with(job.corrections, job.weights).tags(document))
-    return _Finished(document, sketch(document))
+    # What a document looks like among the others depends on neither places nor tags.
+    return document if job.repeated is None else _Finished(document, sketch(document))
 
 
 @cache
@@ -239,6 +240,7 @@ class _Run:
         self.db = documents.db
         self.db.executescript(_SCHEMA)
         self.duplicates = Duplicates(documents)
+        self.walked = ""
         self.counts: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         tagger = tagger_of(settings)
@@ -437,11 +439,12 @@ class _Run:
             anchors = self._anchors_of(document.id)
             document = replace(document, source=self._source(document.url), anchors=anchors)
             yield _Finish(document, frozenset(array("q", repeated)), True, True, self.corrections, self.weights)
-        for body, seen, place, tagger, referentiel in self.db.execute(
-            "select body, seen, places, tagger, referentiel from documents "
-            "where body is not null and (places, tagger, referentiel) != (?, ?, ?) limit ?",
-            (v.places, v.tagger, v.referentiel, BATCH),
+        for id, body, seen, place, tagger, referentiel in self.db.execute(
+            "select id, body, seen, places, tagger, referentiel from documents where id > ? "
+            "and body is not null and (places, tagger, referentiel) != (?, ?, ?) order by id limit ?",
+            (self.walked, v.places, v.tagger, v.referentiel, BATCH),
         ).fetchall():
+            self.walked = id  # what lies before is as it should be: looked at again, it would cost most of the run
             document = self._with_seen(_decoder.decode(zlib.decompress(body)), seen)
             retag = (tagger, referentiel) != (v.tagger, v.referentiel)
             yield _Finish(document, None, place != v.places, retag, self.corrections, self.weights)
@@ -466,19 +469,20 @@ class _Run:
                 id = job.document.id
                 self.db.execute("update pages set due = 0 where id = ?", (id,))
                 if isinstance(answer, _Finished):
+                    self._show(answer.document)
+                    self.duplicates.record(id, answer.sketch)
+                elif isinstance(answer, Document):
                     self._show(answer)
                 elif isinstance(answer, Skipped):
                     self.skipped[answer.reason] += 1
                     self._hide(id)
 
-    def _show(self, finished: _Finished) -> None:
-        document = finished.document
+    def _show(self, document: Document) -> None:
         before = self.documents.get(document.id)
         if before is not None:
             # Until its group is looked at again, below.
             document = replace(document, copy_of=before.copy_of, copies=before.copies)
         self.counts["changed"] += self.documents.put(document, self.versions)
-        self.duplicates.record(document.id, finished.sketch)
 
     def _hide(self, id: DocumentId) -> None:
         self.documents.remove(id)

@@ -139,12 +139,25 @@ def test_an_index_of_another_version_is_refused_with_the_command_and_rebuilt(set
     assert open_engine(settings).info().documents == 17
 
 
-def test_an_index_made_with_another_referentiel_is_made_again(settings: Settings) -> None:
+def test_an_index_made_with_other_names_of_enjeux_is_made_again(settings: Settings) -> None:
+    build(settings)
+    path = settings.index_dir / "current" / "about.json"
+    about = msgspec.json.decode(path.read_bytes(), type=room.About)
+    path.write_bytes(msgspec.json.encode(replace(about, referentiel_version="older", names="older")))
+    assert build(settings).full
+
+
+def test_another_referentiel_writes_only_the_documents_it_tags_otherwise(settings: Settings) -> None:
     build(settings)
     path = settings.index_dir / "current" / "about.json"
     about = msgspec.json.decode(path.read_bytes(), type=room.About)
     path.write_bytes(msgspec.json.encode(replace(about, referentiel_version="older")))
-    assert build(settings).full
+    report = build(settings)
+    assert (report.full, report.added, report.swapped) == (False, 0, True)
+    served = open_engine(settings).info()
+    assert served.referentiel_version == about.referentiel_version
+    assert served.documents == about.documents
+    assert not build(settings).swapped
 
 
 def test_documents_begun_anew_are_indexed_anew(settings: Settings) -> None:

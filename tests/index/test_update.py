@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from elunum.index import update as updating
+from elunum.index.build import build
 from elunum.index.documents import Documents
 from elunum.index.update import update
 from elunum.model import Gone, Page, Record, Source, Unchanged
+from elunum.search.engine import open_engine
 from elunum.sources import SourceList
 from elunum.urls import document_id
 from tests.index.web import NIGHT, PROSE, add, archived, dump, html, page, stored
@@ -330,3 +332,39 @@ def test_a_page_is_no_anchor_for_itself_and_empty_links_say_nothing(tmp_path: Pa
     update(settings, SOURCES)
     assert not any(document.anchors for document in stored(settings).values())
     assert document_id("https://a.fr/x") in {document.id for document in stored(settings).values()}
+
+
+def test_a_correction_by_host_path_or_address_survives_rebuilds_and_redoes_only_tags(tmp_path: Path) -> None:
+    records = [
+        page("https://a.fr/budget/x", html("Budget participatif")),
+        page("https://a.fr/y", html("Budget participatif", "Le vote du soir réunit tout le village. " * 9)),
+        page("https://b.fr/z", html("Horaires", "Ouvert chaque matin, sauf le lundi, au premier étage. " * 9)),
+    ]
+    settings = archived(tmp_path, records).model_copy(update={"sources": tmp_path / "sources.csv"})
+
+    def tagged() -> dict[str, set[str]]:
+        build(settings)
+        engine = open_engine(settings)
+        hits = {record.url: engine.hit(document_id(record.url)) for record in records}
+        return {url: {tag.slug for tag in hit.enjeux} for url, hit in hits.items() if hit}
+
+    update(settings, SOURCES)
+    before = tagged()
+    assert "democratie-locale" in before["https://a.fr/budget/x"] & before["https://a.fr/y"]
+    (tmp_path / "enjeux.local.csv").write_text(
+        "url,enjeu,decision\na.fr/budget,democratie-locale,forbid\na.fr,sante,force\nhttps://b.fr/z,emploi,force\n"
+    )
+    report = update(settings, SOURCES)
+    assert (report.read, report.extracted) == (0, 0)
+    after = tagged()
+    assert "democratie-locale" not in after["https://a.fr/budget/x"]
+    assert "democratie-locale" in after["https://a.fr/y"]
+    assert "sante" in after["https://a.fr/budget/x"] & after["https://a.fr/y"]
+    assert "emploi" in after["https://b.fr/z"]
+    # From the archive again, to an index made afresh: the file decides as before.
+    update(settings, SOURCES, full=True)
+    build(settings, full=True)
+    assert tagged() == after
+    (tmp_path / "enjeux.local.csv").unlink()
+    assert update(settings, SOURCES).extracted == 0
+    assert tagged() == before
