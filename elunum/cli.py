@@ -323,6 +323,7 @@ def status(json: Json = False) -> None:
     """What the last crawl did, what is left to do, and which index version is served."""
     from elunum.crawl.run import status as crawl_status
     from elunum.index.build import read_about
+    from elunum.index.personal import kept_out
     from elunum.nightly import report_path
 
     settings = load()
@@ -336,6 +337,7 @@ def status(json: Json = False) -> None:
             "version": __version__,
             "index": served,
             "crawl": crawl_status(settings),
+            "personal_data_kept_out": kept_out(settings),
             "nightly": msgspec.json.decode(night.read_bytes()) if night.exists() else None,
         },
         json,

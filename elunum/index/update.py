@@ -45,8 +45,9 @@ from elunum.urls import document_id, host_of
 
 log = logging.getLogger("elunum.index")
 
-EXTRACTOR = f"{extraction.VERSION} {personal.version()}"
-"""What makes a page into a document, or refuses to: when it changes, every page of the archive is read again."""
+EXTRACTOR = extraction.VERSION
+"""What makes a page into a document; with the rules on personal data, what refuses to. When either changes, every page
+of the archive is read again."""
 
 BATCH = 200
 """Records between two commits: what a kill can make us do again."""
@@ -149,10 +150,7 @@ _Answer = Document | _Finished | Skipped
 
 def _work(job: _Job) -> _Answer:
     if isinstance(job, _Extract):
-        found = extract(job.page, job.settings)
-        if isinstance(found, Document) and (rule := personal.rule_of(found)):
-            return Skipped(f"personal data: {rule}")
-        return found
+        return extract(job.page, job.settings)
     document = job.document
     if job.repeated is not None and document.type == "html":
         document = without_repeated(document, job.repeated)
@@ -245,7 +243,9 @@ class _Run:
         self.skipped: Counter[str] = Counter()
         tagger = tagger_of(settings)
         self.corrections, self.weights = tuple(tagger.corrections), tagger.weights_path
-        self.versions = Versions(EXTRACTOR, places.VERSION, tagger.version, tagger.referentiel.version)
+        self.personal = personal.rules_of(settings)
+        self.extractor = f"{EXTRACTOR} {personal.version(self.personal)}"
+        self.versions = Versions(self.extractor, places.VERSION, tagger.version, tagger.referentiel.version)
 
     def report(self, complete: bool) -> UpdateReport:
         return UpdateReport(
@@ -272,9 +272,9 @@ class _Run:
             self.documents.note("full", "1")
 
     def read(self) -> bool:
-        if self.documents.noted("extractor", EXTRACTOR) != EXTRACTOR:
+        if self.documents.noted("extractor", self.extractor) != self.extractor:
             self.start_over()
-            self.documents.note("extractor", EXTRACTOR)
+            self.documents.note("extractor", self.extractor)
         records = archive.read(self.settings.archive_dir, after=self.documents.positions)
         while batch := list(islice(records, BATCH)):
             self._read(batch)
@@ -333,6 +333,8 @@ class _Run:
     def _keep(self, job: _Extract, answer: Document | Skipped, first: datetime) -> None:
         """What was read of one page. first: its first record among those just read."""
         id, host = document_id(job.page.url), host_of(job.page.url)
+        if isinstance(answer, Document) and (rule := personal.rule_of(answer, self.personal)):
+            answer = Skipped(personal.REASON + rule)
         if isinstance(answer, Skipped):
             self.skipped[answer.reason] += 1
             self._drop(id, host, job.stamp, answer.reason)
@@ -349,7 +351,7 @@ class _Run:
             "host = excluded.host, stamp = excluded.stamp, seen = max(seen, excluded.seen), "
             "extractor = excluded.extractor, skipped = '', "
             "body = excluded.body, lines = excluded.lines, due = 1",
-            (id, host, job.stamp, seen, EXTRACTOR, body, lines),
+            (id, host, job.stamp, seen, self.extractor, body, lines),
         )
         self._link(id, old, answer)
         self._touch(host)
@@ -363,7 +365,7 @@ class _Run:
         else:
             self.db.execute(
                 "insert or replace into pages values (?, ?, ?, '', ?, ?, null, null, 0)",
-                (id, host, stamp, EXTRACTOR, reason),
+                (id, host, stamp, self.extractor, reason),
             )
         self._touch(host)
 

@@ -310,7 +310,8 @@ def test_a_change_of_extractor_reads_the_whole_archive_again(tmp_path: Path, mon
     report = update(settings, SOURCES)
     assert (report.extracted, report.documents) == (2, 2)
     with Documents(settings.documents_path) as documents:
-        assert documents.db.execute("select distinct extractor from documents").fetchall() == [("another",)]
+        made_by = documents.db.execute("select distinct extractor from documents").fetchall()
+        assert [extractor.split()[0] for (extractor,) in made_by] == ["another"]
 
 
 def test_a_page_published_on_many_sites_is_shown_once_by_the_source_of_authority(tmp_path: Path) -> None:
