@@ -1,9 +1,10 @@
-"""What a night costs: the frontier at full size, a crawl of a generated web, and a bare aiohttp loop beside it.
+"""What a night costs: the frontier at full size, a crawl of a generated web, a bare aiohttp loop; then all stages.
 
-    python -m bench.crawl [--hosts 35000] [--pages 5] [--seconds 60]
+    python -m bench.crawl [--hosts 35000] [--pages 5] [--seconds 60] [--indexed 1000]
 
 Everything runs on this machine, the simulated web included: compare the columns of one run, not two runs. `seconds`
-bounds each night; what is not reached then is left, as with `elunum crawl --hours`.
+bounds each night; what is not reached then is left, as with `elunum crawl --hours`. `indexed` hosts go through the
+commands themselves, crawl and index, for three nights: the last two change a tenth of the pages.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import aiohttp
 
+from bench.replica import run
 from elunum.crawl.frontier import Frontier, Kind
 from elunum.crawl.run import crawl
 from elunum.crawl.scope import Scope
@@ -176,12 +178,49 @@ def bare(address: str, hosts: int, pages: int, seconds: float) -> dict[str, floa
     return {"requests": done, "wall_s": wall, "per_s": done / wall}
 
 
+# --- all stages ----------------------------------------------------------------------------------------------------
+
+
+def stages(address: str, folder: Path, hosts: int) -> None:
+    """Three nights through `elunum crawl` and `elunum index`, every process of theirs counted."""
+    listed = folder / "sources.csv"
+    rows = "".join(f"http://{name(n)}/,{name(n)},commune,,,,\n" for n in range(hosts))
+    listed.write_text("url,name,kind,insee,siren,departement,region\n" + rows)
+    environment = {
+        "ELUNUM_DATA": str(folder / "stages"),
+        "ELUNUM_CRAWL_CONNECT_TO": address,
+        "ELUNUM_CRAWL_DELAY_S": "0",
+        "ELUNUM_CRAWL_REVISIT_MIN_DAYS": "0",
+    }
+    print(f"\n{'all stages':14} pages  unchanged   crawl + index = CPU ms a page   pages/s that two cores give")
+    for night in ("first night", "second night", "third night"):
+        crawled = run("crawl", ["crawl", "--sources", str(listed)], environment)
+        indexed = run("index", ["index", "--sources", str(listed)], environment)
+        # What starting them costs, which a night does once.
+        idle_crawl = run("crawl", ["crawl", "--sources", str(listed), "--hours", "0"], environment)
+        idle_index = run("index", ["index", "--sources", str(listed)], environment)
+        seen = {name: int(crawled.report[name]) for name in ("new", "changed", "unchanged")}
+        pages = sum(seen.values())
+        crawl_ms = (crawled.cpu_s - idle_crawl.cpu_s) * 1000 / pages
+        index_ms = (indexed.cpu_s - idle_index.cpu_s) * 1000 / pages
+        # One process crawls while others extract: neither may take longer than its own share of two cores.
+        given = 1000 / max(crawl_ms, (crawl_ms + index_ms) / 2)
+        share = 100 * seen["unchanged"] / pages
+        print(
+            f"{night:14} {pages:5} {share:8.0f} % {crawl_ms:7.2f} + {index_ms:5.2f} = {crawl_ms + index_ms:5.2f} "
+            f"{given:36.0f}",
+            flush=True,
+        )
+        urllib.request.urlopen(f"http://{address}/__night").read()
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", type=int, default=35_000)
     parser.add_argument("--pages", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--indexed", type=int, default=1_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -207,6 +246,8 @@ def main() -> None:
                 starting = 0.0 if label == "bare aiohttp" else idle["cpu_s"]
                 each = (got["cpu_s"] - starting) * 1000 / max(got["requests"], 1)
                 print(f"{label:18} {got['requests']:11.0f} {got['per_s']:8.1f} {each:13.2f} {got['peak_mb']:9.0f}")
+        with generated(options.indexed, options.pages) as address:
+            stages(address, folder, options.indexed)
 
 
 if __name__ == "__main__":

@@ -292,24 +292,19 @@ class Frontier:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """All that happens inside is written, or nothing of it. Raises SettingsError when it cannot be."""
+        """One transaction for what happens inside, with the results that wait. Raises SettingsError when it fails.
+
+        An error of ours inside does not take back what was written before it: addresses that a page led to, at most.
+        Undoing a single result takes a savepoint, which costs as much as writing it.
+        """
         if self._depth:
             yield
             return
+        self._depth = 1
         try:
             if not self._db.in_transaction:
                 self._db.execute("begin immediate")
-            self._db.execute("savepoint one")
-            self._depth = 1
-            try:
-                yield
-            except BaseException:
-                if self._db.in_transaction:  # a full disk has ended it already
-                    self._db.execute("rollback to one")
-                raise
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("release one")
+            yield
         except sqlite3.Error as error:
             raise refusal(self._path, error) from None
         finally:
@@ -1040,6 +1035,7 @@ def connect(path: Path) -> sqlite3.Connection:
         # A killed process loses nothing; a power cut at most the last results, which are then fetched again.
         db.execute("pragma synchronous = normal")
         db.execute("pragma cache_size = -64000")
+        db.execute("pragma wal_autocheckpoint = 8000")  # 32 MB: pages written again and again are copied once
     except (OSError, sqlite3.Error) as error:
         raise refusal(path, error) from None
     return db

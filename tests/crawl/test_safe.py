@@ -154,7 +154,7 @@ def test_a_hostile_page_costs_its_own_visit_and_no_more(nights: Begin, name: str
         return hostile.KINDS[name](asked)
 
     night = nights(answer)
-    report = night("a.fr", timeout_s=1.0, max_page_bytes=1_000_000, pages_per_host=40)
+    report = night("a.fr", timeout_s=2.0, pages_per_host=40)
     assert report.finished
     assert {"http://a.fr/", "http://a.fr/apres"} <= {r.url for r in night.records() if isinstance(r, Page)}
     assert report.new + report.unchanged + report.failed + report.refused + report.missing >= 3

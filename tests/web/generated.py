@@ -6,6 +6,7 @@ python -m tests.web.generated --hosts 35000 --pages 5      serves it and prints 
 from __future__ import annotations
 
 import argparse
+import random
 import re
 import zlib
 from functools import lru_cache
@@ -30,7 +31,7 @@ class Generated:
 
     def __init__(self, hosts: int, pages: int, changing: float = 0.1) -> None:
         self.hosts, self.pages, self.changing, self.night = hosts, pages, changing, 0
-        self._filler = "".join(f"<p>{self._words(n, 60)}.</p>" for n in range(8))
+        self._paragraphs = [f"<p>{self._words(n, 60)}.</p>" for n in range(997)]
 
     def __call__(self, asked: Asked) -> Reply | None:
         """The answer, with an ETag that holds until the page changes."""
@@ -60,16 +61,19 @@ class Generated:
     def _page(self, host: str, page: int, version: int) -> bytes:
         menu = "".join(f'<li><a href="/p{n}">Rubrique {n}</a></li>' for n in range(self.pages))
         seed = zlib.crc32(f"{host}/{page}#{version}".encode())
+        # Eight of a thousand: pages are made of the same sentences and yet no two are alike.
+        text = "".join(self._paragraphs[(seed >> (4 * n)) * 31 % 997] for n in range(8))
         return (
             f"<!DOCTYPE html><html lang=fr><head><meta charset=utf-8><title>Page {page} de {host}</title></head><body>"
             f"<nav><ul>{menu}</ul></nav><main><h1>{self._words(seed, 6)}</h1><p>{self._words(seed, 80)}</p>"
-            f"{self._filler}</main></body></html>"
+            f"{text}</main></body></html>"
         ).encode()
 
     @staticmethod
     @lru_cache(maxsize=1000)
     def _words(seed: int, count: int) -> str:
-        return " ".join(_WORDS[(seed * (n + 7) + n * n) % len(_WORDS)] for n in range(count))
+        draw = random.Random(seed)
+        return " ".join(draw.choices(_WORDS, k=count))
 
 
 def serve(answer: Answer) -> None:

@@ -44,11 +44,13 @@ async def _endless_headers(transport: asyncio.Transport) -> None:
 
 
 def _bomb(megabytes: int) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    return b"".join([*(packer.compress(bytes(1_000_000)) for _ in range(megabytes)), packer.flush()])
+    """So many megabytes of nothing in a thousandth of it: one block, whole by itself, again and again."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packer.compress(bytes(1_000_000)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return b"\x1f\x8b\x08" + bytes(6) + b"\xff" + block * megabytes + packer.flush() + bytes(8)
 
 
-_BOMB = _bomb(100)
+_BOMB, _LARGE_BOMB = _bomb(100), _bomb(2_000)
 _NEXT = {"n": 0}
 
 
@@ -81,6 +83,7 @@ KINDS: dict[str, Callable[[Asked], Reply | None]] = {
     "endless": lambda asked: Reply(raw=_endless),
     "endless headers": lambda asked: Reply(raw=_endless_headers),
     "gzip bomb": lambda asked: Reply(body=_BOMB, headers={**HTML, "Content-Encoding": "gzip"}),
+    "gzip bomb of 2 GB": lambda asked: Reply(body=_LARGE_BOMB, headers={**HTML, "Content-Encoding": "gzip"}),
     "gzip bomb without its name": lambda asked: Reply(body=_BOMB, headers={"Content-Type": "application/gzip"}),
     "false gzip": lambda asked: Reply(body=b"<p>en clair</p>", headers={**HTML, "Content-Encoding": "gzip"}),
     "cut gzip": lambda asked: Reply(
@@ -107,8 +110,12 @@ KINDS: dict[str, Callable[[Asked], Reply | None]] = {
     "bad chunks": lambda asked: Reply(raw=_raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc")),
     "deep": _html(b"<div>" * 60_000),
     "inline tags": _html(b"<b>x</b>" * 120_000),
-    "attributes": _html(b"<p " + b" ".join(b"a%d=b" % n for n in range(80_000)) + b">x</p>"),
-    "cells": _html(b"<table>" + b"<tr><td>1</td></tr>" * 40_000),
+    "20 MB of inline tags": _html(b"<b>x</b>" * 2_500_000),
+    "20 MB of inline tags of unknown length": lambda asked: Reply(
+        raw=_raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + b"<b>x</b>" * 2_500_000)
+    ),
+    "200,000 attributes": _html(b"<p " + b" ".join(b"a%d=b" % n for n in range(200_000)) + b">x</p>"),
+    "300,000 cells": _html(b"<table><tr>" + b"<td>1</td>" * 300_000),
     "long address": lambda asked: page("liens", "/" + "a" * 100_000, "/b?" + "c=d&" * 3_000),
     "many links": lambda asked: page("liens", *(f"/lien{n}" for n in range(3_000))),
     "wrong charset": lambda asked: Reply(body="é".encode() * 99, headers={"Content-Type": "text/html; charset=utf-99"}),
