@@ -261,6 +261,7 @@ def search(
     from elunum.search.engine import open_engine
     from elunum.search.request import from_params
     from elunum.site.api import results_object
+    from elunum.site.views import sign
 
     pairs = [("q", " ".join(words)), *(("enjeu", slug) for slug in enjeu or [])]
     for pair in option or []:
@@ -275,8 +276,8 @@ def search(
     for rank, hit in enumerate(results.hits, start=1):
         tags = ", ".join(tag.nom for tag in hit.enjeux) or "sans enjeu"
         print(f"\n{rank}. {hit.title}\n   {hit.url}\n   {hit.source.name} · {hit.date or 'sans date'} · {tags}")
-        for sign, gain in hit.explanation:
-            print(f"      {gain:9.3f}  {sign}")
+        for name, gain in hit.explanation:
+            print(f"      {gain:9.3f}  {sign(name)}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
     index/20261122T204500123456-7/tantivy/    the engine's own files; a segment never changes once written
                                  /words.tsv   its vocabulary, for spelling
+                                 /hosts.tsv   how central its hosts are, by the links between them
                                  /about.json  what it holds, and from which revision of the documents
     index/current                             a link to the version that is served
 
@@ -14,10 +15,11 @@ import logging
 import os
 import shutil
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -25,12 +27,14 @@ import tantivy
 
 from elunum import folder, geo
 from elunum.errors import IndexVersionError
+from elunum.index import links
 from elunum.index import schema as fields
 from elunum.index.documents import Documents
 from elunum.index.tags import load_referentiel
 from elunum.model import Document, DocumentId
 from elunum.settings import Settings
 from elunum.text import forms, stems
+from elunum.urls import host_of
 
 log = logging.getLogger("elunum.index")
 
@@ -90,8 +94,12 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
             (aside / "tantivy").mkdir(parents=True)
         else:
             _link(settings.index_dir / last.version, aside)
-        changes = documents.changed_since(last.revision if last else 0)
-        about, added, removed = write(aside, changes, settings, last)
+        changes: Iterable[Change] = documents.changed_since(last.revision if last else 0)
+        hosts = _Hosts(documents)
+        if last is not None:
+            moved = hosts.moved(read_levels(settings.index_dir / last.version), last.revision)
+            changes = chain(changes, ((last.revision, id_, documents.get(id_)) for id_ in moved))
+        about, added, removed = write(aside, changes, settings, last, hosts.levels)
     problems = tuple(_problems(aside, about, last))
     lost = tuple(_lost(settings, aside)) if versions(settings) else ()
     if not problems:
@@ -155,12 +163,35 @@ def open_index(path: Path) -> tantivy.Index:
     return fields.with_tokenizers(tantivy.Index.open(str(path / "tantivy")))
 
 
+class _Hosts:
+    """How central the hosts of the documents are, and which documents a change of that concerns."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._held: dict[str, list[tuple[DocumentId, int]]] = defaultdict(list)
+        pairs: set[tuple[str, str]] = set()
+        for id_, revision, host, linked in documents.linking():
+            self._held[host].append((id_, revision))
+            pairs.update((host, other) for other in linked)
+        known = self._held.keys()
+        self.levels = links.levels(links.centrality(pair for pair in pairs if pair[1] in known))
+
+    def moved(self, before: Mapping[str, int], revision: int) -> list[DocumentId]:
+        """Documents written before as of another level, and not changed since that revision."""
+        hosts = [host for host in self._held if before.get(host, 0) != self.levels.get(host, 0)]
+        return [id_ for host in hosts for id_, since in self._held[host] if since <= revision]
+
+
 def write(
-    version: Path, changes: Iterable[Change], settings: Settings, last: About | None = None
+    version: Path,
+    changes: Iterable[Change],
+    settings: Settings,
+    last: About | None = None,
+    levels: Mapping[str, int] | None = None,
 ) -> tuple[About, int, int]:
     """Apply changes to the index in the folder `version`, empty or linked from the last one, and describe it.
 
-    Returns what it holds, and how many documents were written and removed.
+    levels: how central each host is, for its pages' weight. Returns what it holds, and how many documents were written
+    and removed.
     """
     schema = fields.schema()
     index = fields.with_tokenizers(tantivy.Index(schema, str(version / "tantivy"), reuse=True))
@@ -176,7 +207,8 @@ def write(
         if document is None or document.copy_of is not None:
             removed += 1
             continue
-        found = fields.fields_of(document, geography, referentiel)
+        level = (levels or {}).get(host_of(document.url), 0)
+        found = fields.fields_of(document, geography, referentiel, level)
         writer.add_document(tantivy.Document.from_dict(found, schema))
         added += 1
         vocabulary.update(forms(f"{document.title} {document.text[:VOCABULARY_CHARS]}"))
@@ -199,6 +231,8 @@ def write(
         referentiel.names,
     )
     _write_vocabulary(version, vocabulary)
+    lines = (f"{host}\t{level}" for host, level in sorted((levels or {}).items()))
+    folder.write_whole(version / "hosts.tsv", "\n".join(lines).encode())
     folder.write_whole(version / "about.json", msgspec.json.encode(about))
     return about, added, removed
 
@@ -225,6 +259,12 @@ def _write_vocabulary(version: Path, vocabulary: Counter[str]) -> None:
     folder.write_whole(version / "words.tsv", "\n".join(f"{word}\t{count}" for word, count in kept).encode())
 
 
+def read_levels(version: Path) -> dict[str, int]:
+    """How central the hosts were when a version was written; a host that no other links to is absent."""
+    lines = (version / "hosts.tsv").read_text(encoding="utf-8").split("\n")
+    return {host: int(level) for host, tab, level in (line.partition("\t") for line in lines) if tab}
+
+
 def count_sources(searcher: tantivy.Searcher) -> dict[str, int]:
     """Documents of each source."""
     asked = {"sources": {"terms": {"field": "source", "size": 200_000}}}
@@ -245,6 +285,7 @@ def _reusable(settings: Settings) -> About | None:
 def _ready(version: Path) -> tantivy.Searcher:
     """A version with all its files. Raises OSError or ValueError (as tantivy says everything) when one is missing."""
     read_vocabulary(version)
+    read_levels(version)
     return open_index(version).searcher()
 
 

@@ -18,7 +18,8 @@ from types import TracebackType
 import msgspec
 
 from elunum.errors import ElunumError, IndexVersionError, SettingsError
-from elunum.model import Document, DocumentId
+from elunum.model import Document, DocumentId, Link
+from elunum.urls import host_of
 
 FORMAT = 1
 """Changes when a store written before can no longer be read."""
@@ -34,6 +35,16 @@ create table if not exists positions (file text primary key, offset integer not 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Document)
 _CHUNK = 500
+
+
+class _Linked(msgspec.Struct):
+    """Of a document, where it stands and where it leads."""
+
+    url: str
+    links: tuple[Link, ...]
+
+
+_links_decoder = msgspec.msgpack.Decoder(_Linked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +200,19 @@ class Documents:
             (last, _CHUNK),
         ).fetchall():
             yield from (_document(body, seen) for _, body, seen in rows)
+            last = rows[-1][0]
+
+    def linking(self) -> Iterator[tuple[DocumentId, int, str, set[str]]]:
+        """Of each live document: identifier, revision, host, and the other hosts it links to."""
+        last = ""
+        while rows := self.db.execute(
+            "select id, revision, body from documents where id > ? and body is not null order by id limit ?",
+            (last, _CHUNK),
+        ).fetchall():
+            for id, revision, body in rows:
+                found = _links_decoder.decode(zlib.decompress(body))
+                host = host_of(found.url)
+                yield DocumentId(id), revision, host, {host_of(link.url) for link in found.links} - {host}
             last = rows[-1][0]
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -26,9 +26,9 @@ from elunum.model import (
     Source,
     Territory,
 )
-from elunum.text import analyse, nfc, stems
+from elunum.text import STOP_WORDS, analyse, nfc, stems
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000
@@ -56,7 +56,8 @@ def schema() -> Schema:
     builder.add_text_field("body_words", tokenizer_name=SPACED, index_option="freq")
     # Each stem of title, headings, text and address, once: whether a document answers is one list a word, not four.
     builder.add_text_field("any", tokenizer_name=SPACED, index_option="basic")
-    builder.add_text_field("address", tokenizer_name=SPACED, index_option="freq")
+    for name in ("address", "anchors"):
+        builder.add_text_field(name, tokenizer_name=SPACED, index_option="freq")
     # Every facet value, as "name:value": counting one column serves all facets. Communes and EPCI are not counted, and
     # stay out of it: thousands of values would cost more than the rest of an answer.
     builder.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
@@ -112,14 +113,15 @@ def read_shown(searcher: Searcher, address: DocAddress) -> Shown:
     return _decoder.decode(searcher.doc(address).get_first("shown"))  # type: ignore[arg-type]  # every document has it
 
 
-def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[str, Any]:
-    """The fields of a document, as the engine takes them."""
+def fields_of(document: Document, geo: Geo, referentiel: Referentiel, level: int = 0) -> dict[str, Any]:
+    """The fields of a document, as the engine takes them. level: how central its host is, see links.py."""
     shown = shown_of(document, geo, referentiel)
     territory = geo.territory(*shown.territory.split(":")) if shown.territory else None
     places = places_of(document, territory, geo)
     body_words, body = _split(analyse(document.text)[:MAX_INDEXED_WORDS])
     title_words, title = _split(analyse(document.title))
     headings, address = stems(" \n ".join(document.headings)), stems(address_words(document.url))
+    anchors = stems(" \n ".join((*document.anchors, *_names(document))))
     fields: dict[str, Any] = {
         "id": document.id,
         "title": " ".join(title),
@@ -129,7 +131,8 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
         "body": " ".join(body),
         "body_words": " ".join(body_words),
         "address": " ".join(address),
-        "any": " ".join({*title, *headings, *body, *address}),
+        "anchors": " ".join(anchors),
+        "any": " ".join({*title, *headings, *body, *address, *anchors}),
         "facet": facets_of(document, shown, places),
         "place": places,
         "site": sites_of(document),
@@ -138,7 +141,7 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel) -> dict[st
         "group": group_of(shown.territory or shown.source_key),
         "day": document.date.toordinal() if document.date else 0,
         "news": appeared.toordinal() if (appeared := document.date or document.first_seen) else 0,
-        "weight": weight_of(document),
+        "weight": weight_of(document, level),
         "shown": _encoder.encode(shown),
     }
     if shown.source.population is not None:
@@ -205,7 +208,7 @@ def territory_of(document: Document, geo: Geo) -> Territory | None:
 
 
 def places_of(document: Document, territory: Territory | None, geo: Geo) -> list[str]:
-    """The territories that hold a document, as "commune:68278"; and "home:commune:68278" for a home page.
+    """The territories that hold a document, as "commune:68278"; "home:commune:68278" and "name:…" for a home page.
 
     A territory holds the documents it publishes and those whose text is about it, whoever publishes them; so do the
     EPCI, département and région that contain it. See docs/decisions/what-a-territory-finds.md.
@@ -220,9 +223,21 @@ def places_of(document: Document, territory: Territory | None, geo: Geo) -> list
         # A source without a territory of its own (a school, a hospital) still says where it is.
         found.update(f"departement:{code}" for code in (document.source.departement,) if code)
         found.update(f"region:{code}" for code in (document.source.region,) if code)
-    if territory is not None and is_home(document):
+    own = document.source is not None and document.source.kind in TERRITORIAL_KINDS
+    if territory is not None and own and is_home(document):
         found.add(f"home:{territory.kind}:{territory.code}")
+    found.update(name_key(stems(name)) for name in _names(document))
     return sorted(found)
+
+
+def _names(document: Document) -> tuple[str, ...]:
+    """What the list of sources calls a site, on its home page: « préfecture du Haut-Rhin » finds it first."""
+    return (document.source.name,) if document.source is not None and is_home(document) else ()
+
+
+def name_key(words: Iterable[str]) -> str:
+    """The field value that a home page has for the name of its source: words with a subject, in any order."""
+    return "name:" + " ".join(sorted({word for word in words if word not in STOP_WORDS}))
 
 
 def facets_of(document: Document, shown: Shown, places: Sequence[str]) -> list[str]:
@@ -245,10 +260,8 @@ def facets_of(document: Document, shown: Shown, places: Sequence[str]) -> list[s
 
 
 def is_home(document: Document) -> bool:
-    """Whether the document is the home page of a territory's own site."""
-    if document.source is None or document.source.kind not in TERRITORIAL_KINDS:
-        return False
-    return bare_site(document.url) == bare_site(document.source.url)
+    """Whether the document is the home page of its source."""
+    return document.source is not None and bare_site(document.url) == bare_site(document.source.url)
 
 
 def band_of(population: int) -> str:
@@ -348,18 +361,40 @@ AUTHORITY: dict[Kind, float] = {
 }
 """How much the score of a page counts by who publishes it."""
 
+CENTRAL = 0.02
+"""What each level of its host, 0 to 5, adds to how much the score of a page counts."""
+
+LISTING = 0.25
+"""What a page loses of its weight when half of it or more is links; less in proportion under that."""
+
 YEARLY = 0.02
 """A page one year younger scores this much more, all else equal."""
 
 
-def weight_of(document: Document) -> float:
-    """What multiplies the score of a document: who publishes it, and how old it is.
+SCALE = 3.0
+"""What every weight is multiplied by on its way to the engine; the order of results does not depend on it."""
+
+
+def listing_of(document: Document) -> float:
+    """Share of the text of a web page that is links, 0 to 1."""
+    if document.type != "html" or not document.text:
+        return 0.0
+    lines = set(document.text.split("\n"))
+    linked = sum(len(link.anchor) for link in document.links if link.anchor in lines)
+    return min(linked / len(document.text), 1.0)
+
+
+def weight_of(document: Document, level: int = 0) -> float:
+    """What multiplies the score of a document: who publishes it, who links to its host, and how old it is.
+
+    A page that lists others (a home page, a list of news) counts less than the pages it leads to.
 
     Age works by ratio between two dates, so the weight needs no clock and stays right as the index grows old.
     """
     weight = AUTHORITY[document.source.kind if document.source else "autre"]
+    weight *= (1 + CENTRAL * level) * (1 - LISTING * min(2 * listing_of(document), 1.0))
     if document.date:
         years = min(max((document.date - date(2015, 1, 1)).days / 365.25, -10.0), 20.0)
         weight *= (1 + YEARLY) ** years
-    # The engine multiplies by log2(2 + field).
-    return float(2**weight - 2)
+    # The engine multiplies by log2(2 + field) and takes what is under 0 for 0: scaled, no weight is.
+    return float(2 ** (SCALE * weight) - 2)

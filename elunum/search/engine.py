@@ -22,7 +22,7 @@ from tantivy import Query as EngineQuery
 from elunum import geo
 from elunum.errors import IndexVersionError
 from elunum.index import build
-from elunum.index.schema import Shown, group_of, read_shown
+from elunum.index.schema import SCALE, Shown, group_of, read_shown
 from elunum.index.tags import Referentiel, load_referentiel
 from elunum.model import (
     Collectivite,
@@ -65,7 +65,7 @@ PEERS = 100
 ENOUGH = 200
 """Results with all the words from which those that lack some are left out. Measured: fewer costs recall."""
 
-FACTOR = "times, for who publishes and when"
+FACTOR = "times, for who publishes, who links to it and when"
 """Name, among what made a score, of what the sum of the rest was multiplied by."""
 
 _GROUPS = 300_000
@@ -465,6 +465,7 @@ class Engine:
         filters = compiled.filters(served.schema, asked, peers)
         gains = [
             *compiled.near(served.schema, named, around, asks_for_home(query.typed, named), self.ranking),
+            *compiled.named_site(served.schema, query, self.ranking),
             *(compiled.closeness(served.schema, peers, self.ranking) if asked.like else ()),
         ]
         words = len(query.words)
@@ -498,7 +499,7 @@ class Engine:
             result = served.searcher.search(whole, limit, offset=offset, order_by_field=day, order=Order.Desc)
             return _count(result), [(0.0, address, 0) for _, address in result.hits]
         result = served.searcher.search(whole, limit, offset=offset, weight_by_field="weight")
-        return _count(result), [(score, address, 0) for score, address in result.hits]
+        return _count(result), [(score / SCALE, address, 0) for score, address in result.hits]
 
     def _one_per(
         self, served: _Served, inside: EngineQuery, whole: EngineQuery, asked: Search, query: Query

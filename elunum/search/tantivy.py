@@ -9,7 +9,7 @@ from itertools import pairwise
 from tantivy import FieldType, Occur, Schema
 from tantivy import Query as Engine
 
-from elunum.index.schema import bare_site, group_of
+from elunum.index.schema import bare_site, group_of, name_key
 from elunum.model import Comparable, Search, Territory
 from elunum.search.parse import Clause, Either, Query, Word, is_plain
 from elunum.search.places import Place
@@ -24,6 +24,7 @@ class Ranking:
     title: float = 1.0
     lead: float = 0.5  # the first words of the text: a title for pages whose title says nothing
     headings: float = 0.3
+    anchors: float = 0.3  # what links that lead to the page say of it
     address: float = 0.2
     exact_title: float = 0.3  # the word as typed, not only its stem
     exact_body: float = 0.2
@@ -159,6 +160,15 @@ def near(
     return found
 
 
+def named_site(schema: Schema, query: Query, ranking: Ranking = DEFAULT) -> list[Labelled]:
+    """The home page of a source whose whole name was typed, and nothing else."""
+    words = query.words
+    if not words or len(words) != len(query.clauses):
+        return []
+    key = Engine.term_query(schema, "place", name_key(word.stem for word in words), "basic")
+    return [("site: " + " ".join(word.text for word in words), _gain(key, ranking.home))]
+
+
 def _place(schema: Schema, territory: Territory, prefix: str = "") -> Engine:
     return Engine.term_query(schema, "place", f"{prefix}{territory.kind}:{territory.code}", "basic")
 
@@ -179,6 +189,7 @@ def word_parts(schema: Schema, word: Word, ranking: Ranking) -> list[Labelled]:
         ("headings", word.stem, ranking.headings),
         ("lead", word.stem, ranking.lead),
         ("body", word.stem, ranking.body),
+        ("anchors", word.stem, ranking.anchors),
         ("address", word.stem, ranking.address),
         ("title_words", word.word, ranking.exact_title),
         ("body_words", word.word, ranking.exact_body),

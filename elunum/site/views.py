@@ -285,9 +285,12 @@ def ways_out(here: Context, what: Asked) -> Iterator[Way]:
 _SIGNS = {
     "title": "dans le titre", "title_words": "dans le titre, écrit ainsi", "headings": "dans un intertitre",
     "lead": "au début du texte", "body": "dans le texte", "body_words": "dans le texte, écrit ainsi",
-    "address": "dans l’adresse",
+    "address": "dans l’adresse", "anchors": "dans les liens qui y mènent",
 }  # fmt: skip
-_PLACES = {"place": "Lieu cherché", "home page": "Page d’accueil du lieu cherché", "comparable": "Commune comparable"}
+_PLACES = {
+    "place": "Lieu cherché", "home page": "Page d’accueil du lieu cherché", "site": "Page d’accueil du site de ce nom",
+    "comparable": "Commune comparable",
+}  # fmt: skip
 
 
 def sign(name: str) -> str:
@@ -297,6 +300,8 @@ def sign(name: str) -> str:
         return f"«\u00a0{value}\u00a0» {_SIGNS[field]}"
     if field in _PLACES:
         return f"{_PLACES[field]}\u00a0: {value}"
+    if name == FACTOR:
+        return "Le tout multiplié, pour l’âge de la page, qui la publie et qui y mène"
     return f"«\u00a0{name}\u00a0», cherché aussi"
 
 

@@ -18,7 +18,7 @@ from elunum.errors import IndexVersionError
 from elunum.index import build as room
 from elunum.index.build import build, read_about, rollback, versions
 from elunum.index.documents import Documents
-from elunum.model import Search
+from elunum.model import Link, Search
 from elunum.search.engine import open_engine
 from elunum.settings import IndexSettings, Settings
 from tests.conftest import CHECKOUT
@@ -53,6 +53,19 @@ def test_nothing_new_builds_nothing(settings: Settings) -> None:
     assert (again.version, again.added, again.swapped) == (first.version, 0, False)
     assert again.problems == ()
     assert versions(settings) == [first.version]
+
+
+def test_the_pages_of_a_host_are_weighed_again_when_more_hosts_link_to_it_and_no_others_are(settings: Settings) -> None:
+    named = [replace(RIXHEIM, url=f"https://{name}.fr/", name=name) for name in "abc"]
+    fill(settings, [page(f"/{n}", f"Sujet {n}", "Un sujet.", source) for source in named for n in range(3)])
+    build(settings)
+    assert room.read_levels(settings.index_dir / "current") == {}
+    fill(settings, [page("/", "Liens", "Des liens.", named[0], links=(Link("https://b.fr/1", "Le sujet"),))])
+    report = build(settings)
+    assert room.read_levels(settings.index_dir / "current") == {"b.fr": 5}
+    assert report.added == 1 + 3  # the page that changed, and those of the host it links to
+    assert open_engine(settings).search(Search(q="sujet")).total == 9
+    assert [hit.source.host for hit in open_engine(settings).search(Search(q="sujet")).hits[:3]] == ["b.fr"] * 3
 
 
 def test_a_change_does_not_rewrite_the_rest(settings: Settings) -> None:

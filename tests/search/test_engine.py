@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elunum.errors import QueryError
-from elunum.model import Hit, Results, Search
+from elunum.model import Hit, Link, Results, Search, Source
 from elunum.search.engine import FACETS, Engine
 from elunum.search.request import from_params
 from elunum.urls import document_id
@@ -55,6 +55,39 @@ def titles(found: Results | tuple[Hit, ...] | None) -> list[str]:
 )
 def test_the_page_meant_stands_first(engine: Engine, typed: str, first: str) -> None:
     assert titles(ask(engine, typed))[0] == first
+
+
+def test_a_page_is_found_by_the_words_of_the_links_that_lead_to_it(tmp_path: Path) -> None:
+    scan = page("/4512.pdf", "Plan local d’urbanisme", " ", type="pdf", anchors=("Zonage du bourg",))
+    found = ask(engine_over(tmp_path, [*PAGES, scan]), "zonage bourg")
+    assert titles(found)[0] == "Plan local d’urbanisme"
+    assert not found.relaxed
+
+
+def test_among_equals_the_page_of_a_host_that_many_link_to_comes_first(tmp_path: Path) -> None:
+    text = "Le lombricomposteur se place à l’abri du gel."
+    hosts = [Source(f"https://{name}.fr/", name, "autre") for name in ("aaa", "mmm", "zzz")]
+    equals = [page("/lombricomposteur", f"Lombricomposteur {host.name}", text, host) for host in hosts]
+    links = (Link("https://mmm.fr/lombricomposteur", "Un conseil"),)
+    citing = [page(f"/{n}", "Nos voisins", "Ailleurs.", Source(f"https://c{n}.fr/", "", "autre"), links=links)
+              for n in range(9)]  # fmt: skip
+    assert titles(ask(engine_over(tmp_path, [*equals, *citing]), "lombricomposteur"))[0] == "Lombricomposteur mmm"
+
+
+def test_the_whole_name_of_a_source_finds_its_home_page(tmp_path: Path) -> None:
+    prefecture = Source("https://www.haut-rhin.exemple.gouv.fr/", "Préfecture du Haut-Rhin", "etat", departement="68")
+    others = [page(f"/{n}", "Préfecture du Haut-Rhin : arrêté", "La préfecture du Haut-Rhin arrête.") for n in range(5)]
+    engine = engine_over(tmp_path, [*others, page("/", "Accueil", "Les services de l’État.", prefecture)])
+    assert titles(ask(engine, "prefecture du haut rhin"))[0] == "Accueil"
+
+
+def test_a_page_that_only_lists_others_stands_below_them(tmp_path: Path) -> None:
+    listed = ("Atelier de réparation de vélos", "Le marché du samedi", "Collecte des sapins", "La fête du pain")
+    links = tuple(Link(f"https://www.rixheim.fr/{n}", title) for n, title in enumerate(listed))
+    home = page("/actualites", "Toute l’actualité", "\n".join(listed), links=links)
+    text = "Venez avec vos outils ! L’atelier de réparation de vélos ouvre à la gare, gratuit et sans rendez-vous."
+    found = ask(engine_over(tmp_path, [*PAGES, home, page("/velos", "Un samedi", text)]), "atelier réparation vélos")
+    assert titles(found)[0] == "Un samedi"
 
 
 @pytest.mark.parametrize("typed", ["collectivité", "logement", "communal-isme", "communisme", "log"])
