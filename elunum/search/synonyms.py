@@ -1,6 +1,7 @@
 """Other ways to say what was typed: acronyms and what they stand for, and expressions that mean the same.
 
-The lists are data (elunum/french/acronyms.csv, synonyms.txt): a thin or wrong list is a bug like any other.
+The lists are data (acronyms.csv, compounds.txt, synonyms.txt in elunum/french): a thin or wrong list is a bug like any
+other.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Alternative:
     end: int
     clause: Word | Phrase
     text: str  # as shown to the reader
+    same: bool = False  # another spelling of the same word, which counts as much
 
 
 def alternatives(words: Sequence[Word]) -> tuple[Alternative, ...]:
@@ -37,7 +39,7 @@ def alternatives(words: Sequence[Word]) -> tuple[Alternative, ...]:
             key = tuple(word.stem for word in words[at : at + length])
             others = known.get(key, ())
             if others:
-                found += [Alternative(at, at + length, clause, text) for clause, text in others]
+                found += [Alternative(at, at + length, *other) for other in others]
                 at += length
                 break
         else:
@@ -46,15 +48,20 @@ def alternatives(words: Sequence[Word]) -> tuple[Alternative, ...]:
 
 
 @cache
-def _known() -> tuple[dict[Key, tuple[tuple[Word | Phrase, str], ...]], int]:
+def _known() -> tuple[dict[Key, tuple[tuple[Word | Phrase, str, bool], ...]], int]:
     """Alternatives by key, and the longest key."""
-    gathered: dict[Key, dict[Key, tuple[Word | Phrase, str]]] = {}
+    gathered: dict[Key, dict[Key, tuple[Word | Phrase, str, bool]]] = {}
 
-    def add(typed: str, other: str) -> None:
+    def add(typed: str, other: str, same: bool = False) -> None:
         key, clause = _key(typed), clause_of(other)
         if key and clause is not None and _key(other) != key:
-            gathered.setdefault(key, {}).setdefault(_key(other), (clause, other))
+            gathered.setdefault(key, {}).setdefault(_key(other), (clause, other, same))
 
+    for line in (FRENCH / "compounds.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            joined = line.replace("-", "")
+            add(joined, line, same=True)
+            add(line, joined, same=True)
     for row in csv.DictReader((FRENCH / "acronyms.csv").read_text(encoding="utf-8").splitlines()):
         add(row["acronym"], row["expansion"])
         add(row["expansion"], row["acronym"])

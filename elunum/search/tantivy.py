@@ -99,7 +99,10 @@ def words_query(
         each = []
         for place, word in enumerate(words):
             said = [
-                _boosted(clause_query(schema, other.clause, ranking), ranking.synonym / (other.end - other.start))
+                _boosted(
+                    clause_query(schema, other.clause, ranking),
+                    (1.0 if other.same else ranking.synonym) / (other.end - other.start),
+                )
                 for other in others
                 if other.start <= place < other.end
             ]

@@ -16,7 +16,7 @@ from elunum.model import Hit, Link, Results, Search, Source
 from elunum.search.engine import FACETS, Engine
 from elunum.search.request import from_params
 from elunum.urls import document_id
-from tests.search.pages import PAGES, RIXHEIM, engine_over, page
+from tests.search.pages import PAGES, RIXHEIM, ROUBAIX, engine_over, page
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,16 @@ def titles(found: Results | tuple[Hit, ...] | None) -> list[str]:
 )
 def test_the_page_meant_stands_first(engine: Engine, typed: str, first: str) -> None:
     assert titles(ask(engine, typed))[0] == first
+
+
+@pytest.mark.parametrize("typed", ["covoiturage", "co-voiturage", "co voiturage", "Co-Voiturages"])
+def test_a_compound_is_found_however_it_is_written(tmp_path: Path, typed: str) -> None:
+    written = ("Le covoiturage du matin", "Une aire de co-voiturage", "Partager le co voiturage")
+    pages = [page(f"/{n}", title, source=ROUBAIX) for n, title in enumerate(written)]
+    found = ask(engine_over(tmp_path, [*PAGES, *pages]), typed)
+    assert sorted(titles(found)) == sorted(written)
+    assert not found.relaxed
+    assert len(found.also) == 1
 
 
 def test_a_page_is_found_by_the_words_of_the_links_that_lead_to_it(tmp_path: Path) -> None:
