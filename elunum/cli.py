@@ -353,12 +353,16 @@ def forget(
     json: Json = False,
 ) -> None:
     """Remove a page or a site from the index, the documents and the archive, and keep it out for ever."""
+    from elunum.forget import commands
     from elunum.forget import forget as run
     from elunum.sources import SourceList, read
 
     settings = load()
     with folder.only_one(settings, "index"):
-        show(run(settings, SourceList(read(_sources_path(settings, sources))), what, every=every), json)
+        report = run(settings, SourceList(read(_sources_path(settings, sources))), what, every=every)
+    show(report, json)
+    for command in () if json else commands(report):
+        print(command)
 
 
 @app.command("privacy-check")

@@ -7,6 +7,7 @@ SQLite, the archive, the frontier.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from elunum.crawl import frontier
 from elunum.errors import SettingsError
 from elunum.index.build import build, drop_older
 from elunum.index.documents import Documents
-from elunum.index.update import addresses_of, update
+from elunum.index.update import addresses_of, drop_hosts, unlink, update
 from elunum.model import Gone
 from elunum.settings import Settings
 from elunum.sources import SourceList
@@ -36,7 +37,13 @@ class ForgetReport:
     records: int  # erased from the archive
     frontier: int  # addresses erased from what the crawler knows
     copies: tuple[str, ...]  # where the same text also stands, and still does
+    linking: tuple[str, ...]  # pages of others that link there: the link is gone, what they say of it is theirs
     listed: tuple[str, ...]  # sources of sources.csv that were forgotten: take their lines out
+
+
+def commands(report: ForgetReport) -> list[str]:
+    """What an operator may want to run next, ready to paste: for each place that still holds the same text."""
+    return [f"elunum forget {shlex.quote(url)}    # holds the same text" for url in report.copies]
 
 
 def forget(settings: Settings, sources: SourceList, what: str, every: bool = False) -> ForgetReport:
@@ -54,6 +61,8 @@ def forget(settings: Settings, sources: SourceList, what: str, every: bool = Fal
     with ArchiveWriter(settings.archive_dir, settings.archive, "forget") as archive:
         for url in found.urls:
             archive.write(Gone(url, "forgotten", datetime.now(UTC)))
+    with Documents(settings.documents_path) as documents:
+        linking = unlink(documents, forgotten.holds)
     update(settings, sources)
     # At once for readers; then whole, for an index keeps what it deletes until its files are written anew.
     build(settings)
@@ -64,6 +73,7 @@ def forget(settings: Settings, sources: SourceList, what: str, every: bool = Fal
     visits.forget(settings.data, found.names)
     with Documents(settings.documents_path) as documents:
         after = len(documents)
+        drop_hosts(documents, (name for name in found.names if "://" not in name))
         # SQLite keeps what it deletes until its file is written anew, too.
         documents.db.execute("vacuum")
         documents.db.execute("pragma wal_checkpoint(truncate)")
@@ -73,6 +83,7 @@ def forget(settings: Settings, sources: SourceList, what: str, every: bool = Fal
         records=scrub(settings.archive_dir),
         frontier=sum(frontier.forget(path, found.names) for path in settings.data.glob("frontier*.sqlite")),
         copies=found.copies,
+        linking=linking,
         listed=tuple(source.url for source in sources if forgotten.holds(source.url)),
     )
 

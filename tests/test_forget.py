@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from elunum import archive
 from elunum.archive import ArchiveWriter, Forgotten, scrub
 from elunum.crawl import frontier
 from elunum.errors import SettingsError
-from elunum.forget import forget
+from elunum.forget import commands, forget
 from elunum.index.build import build, versions
 from elunum.index.documents import Documents
 from elunum.index.update import update
@@ -109,6 +111,67 @@ def test_a_forgotten_page_is_in_no_file_of_the_data_folder(settings: Settings) -
     assert holding(settings.data, "www.ville.example/conseil") == set()
     assert (report.documents, report.records, report.frontier) == (1, 4, 1)  # the page, its revisit, two notes
     assert len(versions(settings)) == 1
+
+
+def test_no_page_that_links_there_keeps_the_address_nor_its_words(settings: Settings) -> None:
+    url = "https://www.ville.example/conseil"
+    linking = page("https://b.example/liens", "Liens utiles")
+    body = linking.body.replace(b"</main>", f'<p><a href="{url}">Question de {SECRET}</a></p></main>'.encode())
+    with ArchiveWriter(settings.archive_dir, settings.archive) as writer:
+        writer.write(replace(linking, body=body))
+    update(settings, SOURCES)
+    build(settings)
+    assert "documents.sqlite" in holding(settings.data, url)
+    report = forget(settings, SOURCES, url)
+    assert report.linking == ("https://b.example/liens",)
+    for again in range(2):  # the second time, everything is extracted anew from the archive
+        # What the other page says is its own, and is in its text; nothing of ours repeats it as a link.
+        assert {name for name in holding(settings.data, url) if not name.startswith("archive/")} == set()
+        with Documents(settings.documents_path) as documents:
+            assert not [link for document in documents for link in document.links if link.url == url]
+            assert documents.db.execute("select count(*) from anchors where text like '%phirine%'").fetchone() == (0,)
+        if not again:
+            update(settings, SOURCES, full=True)
+            build(settings, full=True)
+
+
+def test_the_whole_life_of_a_forgotten_page_leaves_nothing(settings: Settings) -> None:
+    """Two index versions on disk, a write-ahead log, compaction, another night: nothing of it in any file."""
+    build(settings, full=True)
+    assert len(versions(settings)) == 2
+    url = "https://www.ville.example/conseil"
+    forget(settings, SOURCES, url)
+    archive.compact(settings.archive_dir, settings.archive)
+    update(settings, SOURCES)
+    build(settings)
+    for words in ("Zéphirine", "zéphirine", "zephirin", "Quatremarre", "quatremarr", url, "ville.example/conseil"):
+        assert holding(settings.data, words) == set(), words
+    for path in settings.data.rglob("*.sqlite"):
+        with sqlite3.connect(path) as db:
+            assert "phirine" not in "\n".join(db.iterdump()), path
+        db.close()
+
+
+def test_a_copy_that_remains_is_named_with_the_command_that_forgets_it(settings: Settings) -> None:
+    with ArchiveWriter(settings.archive_dir, settings.archive) as writer:
+        text = f"{SECRET} a demandé un banc. {TEXT}"
+        writer.write(page("https://b.example/copie?x=1&y=2", f"Question de {SECRET}", text))
+    update(settings, SOURCES)
+    build(settings)
+    report = forget(settings, SOURCES, "https://www.ville.example/conseil")
+    assert report.copies == ("https://b.example/copie?x=1&y=2",)
+    assert commands(report) == ["elunum forget 'https://b.example/copie?x=1&y=2'    # holds the same text"]
+    forget(settings, SOURCES, report.copies[0])
+    assert holding(settings.data, "Zéphirine") == set()
+
+
+def test_a_source_that_withdraws_leaves_its_host_in_no_file(settings: Settings) -> None:
+    forget(settings, SOURCES, "www.ville.example")
+    archive.compact(settings.archive_dir, settings.archive)
+    rest = SourceList([source for source in SOURCES if "ville" not in source.url])  # its line taken out, as we are told
+    update(settings, rest)
+    build(settings)
+    assert holding(settings.data, "ville.example") == set()
 
 
 def test_a_forgotten_page_is_not_found_nor_suggested(settings: Settings) -> None:

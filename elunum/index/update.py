@@ -116,6 +116,44 @@ def addresses_of(documents: Documents, hosts: Iterable[str]) -> tuple[str, ...]:
     return tuple(_decoder.decode(zlib.decompress(body)).url for body in rows)
 
 
+def unlink(documents: Documents, forgotten: Callable[[str], bool]) -> tuple[str, ...]:
+    """Take what links to forgotten addresses out of all that is kept, for the next update to publish; the addresses of
+    the pages that had such a link. Their archived bytes are theirs, and stay."""
+    documents.db.executescript(_SCHEMA)
+    found: list[str] = []
+    with documents.transaction():
+        for (id,) in documents.db.execute("select id from pages where body is not null").fetchall():
+            (body,) = documents.db.execute("select body from pages where id = ?", (id,)).fetchone()
+            document = _decoder.decode(zlib.decompress(body))
+            without = _unlinked(document, forgotten)
+            if without is document or forgotten(document.url):
+                continue
+            found.append(document.url)
+            for link in document.links:
+                if forgotten(link.url):
+                    documents.db.execute("delete from anchors where target = ?", (document_id(link.url),))
+            packed = zlib.compress(_encoder.encode(without))
+            documents.db.execute("update pages set body = ?, due = 1 where id = ?", (packed, id))
+    return tuple(found)
+
+
+def drop_hosts(documents: Documents, hosts: Iterable[str]) -> None:
+    """Keep not even the names of hosts that were forgotten whole. Their pages are gone already."""
+    with documents.transaction():
+        for host in hosts:
+            documents.db.execute("delete from pages where host = ?", (host,))
+            documents.db.execute("delete from hosts where host = ?", (host,))
+
+
+def _unlinked(document: Document, forgotten: Callable[[str], bool]) -> Document:
+    """The document without its links to forgotten addresses; itself when it has none."""
+    links = tuple(link for link in document.links if not forgotten(link.url))
+    canonical = "" if document.canonical and forgotten(document.canonical) else document.canonical
+    if len(links) == len(document.links) and canonical == document.canonical:
+        return document
+    return replace(document, links=links, canonical=canonical)
+
+
 # --- work done in workers ----------------------------------------------------------------------------------------
 
 
@@ -244,6 +282,7 @@ class _Run:
         tagger = tagger_of(settings)
         self.corrections, self.weights = tuple(tagger.corrections), tagger.weights_path
         self.personal = personal.rules_of(settings)
+        self.forgotten = archive.Forgotten(settings.archive_dir)
         self.extractor = f"{EXTRACTOR} {personal.version(self.personal)}"
         self.versions = Versions(self.extractor, places.VERSION, tagger.version, tagger.referentiel.version)
 
@@ -342,6 +381,7 @@ class _Run:
         self.counts["extracted"] += 1
         self.counts["scanned"] += not answer.text
         old = self._page(id)
+        answer = _unlinked(answer, self.forgotten.holds)
         answer = replace(answer, fetched_at=None, first_seen=(old and old.first_seen) or first)
         body = zlib.compress(_encoder.encode(answer))
         lines = line_hashes(answer).tobytes()
