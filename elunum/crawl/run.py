@@ -256,7 +256,7 @@ def _read_status(path: Path) -> CrawlReport:
         raise refusal(path, error) from None
     finally:
         db.close()
-    seconds = max((ended or seen) - started, 0.001)
+    seconds = max((ended or seen) - started, 0.0)  # the clock may have been put back
     running = bool(owner) and is_alive(owner)
     if owner and not running:
         stopped_by = "killed"
@@ -273,7 +273,7 @@ def _read_status(path: Path) -> CrawlReport:
         hosts_left=0 if ended else left,
         known=known,
         seconds=round(seconds, 3),
-        pages_per_s=round(counts.get("requests", 0) / seconds, 1),
+        pages_per_s=round(counts.get("requests", 0) / seconds, 1) if seconds else 0.0,
         hosts_stopped=_with_prefix(counts, "left "),
         finished=ended is not None,
         running=running,

@@ -109,6 +109,7 @@ class CrawlSpider(Spider):
             errback=self.failed,
             meta={
                 "verbatim_url": True,
+                "download_slot": visit.host.name,  # or Scrapy would parse the address to find it
                 "visit": visit,
                 "headers": headers,
                 "cut_at": cut_at,
