@@ -67,6 +67,13 @@ def test_a_compound_is_found_however_it_is_written(tmp_path: Path, typed: str) -
     assert len(found.also) == 1
 
 
+@pytest.mark.parametrize("typed", ["recruter", "recrute", "recrutement", "recrutements"])
+def test_a_verb_finds_the_pages_of_its_noun(tmp_path: Path, typed: str) -> None:
+    written = ("Recrutement d’un animateur", "La ville recrute")
+    found = ask(engine_over(tmp_path, [page(f"/{n}", title) for n, title in enumerate(written)]), typed)
+    assert sorted(titles(found)) == sorted(written)
+
+
 def test_a_page_is_found_by_the_words_of_the_links_that_lead_to_it(tmp_path: Path) -> None:
     scan = page("/4512.pdf", "Plan local d’urbanisme", " ", type="pdf", anchors=("Zonage du bourg",))
     found = ask(engine_over(tmp_path, [*PAGES, scan]), "zonage bourg")
