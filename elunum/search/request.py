@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import date
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from elunum.errors import QueryError
 from elunum.index.tags import load_referentiel
@@ -144,6 +145,18 @@ def _enjeu(name: str, value: str) -> str:
     return value
 
 
+_address = _like(r"[^\s\"<>\\]{1,200}", "une adresse de site, par exemple www.rixheim.fr")
+
+
+def _site(name: str, value: str) -> str:
+    _address(name, value)
+    try:
+        urlsplit(value if "//" in value else f"//{value}")
+    except ValueError:  # a lone bracket, or a letter that hides a slash
+        raise QueryError(name, "une adresse de site, par exemple www.rixheim.fr") from None
+    return value
+
+
 _READERS: dict[str, Reader] = {
     "q": _words,
     "enjeu": _enjeu,
@@ -162,7 +175,7 @@ _READERS: dict[str, Reader] = {
     "lang": _like(r"[a-z]{2,3}", "le code d’une langue, par exemple fr"),
     "since": _date(end=False),
     "until": _date(end=True),
-    "site": _like(r"[^\s\"<>\\]{1,200}", "une adresse de site, par exemple www.rixheim.fr"),
+    "site": _site,
     "sort": _one_of(get_args(Sort)),
     "one_per": _one_of(get_args(OnePer)),
     "page": _number(1, 100),

@@ -74,6 +74,8 @@ def test_every_field_of_a_search_is_a_parameter() -> None:
         ("since", "2023-02-29"),
         ("until", "hier"),
         ("site", 'a" OR "b'),
+        ("site", "title:]"),
+        ("site", "a\u2100b"),
         ("sort", "score"),
         ("page", "0"),
         ("size", "101"),
