@@ -1,5 +1,5 @@
 # Plain commands; `make demo` and `make test` need Python 3.11 and nothing else.
-.PHONY: demo test lint fix bench bench-replica audit lock clean browser
+.PHONY: demo test lint fix bench bench-replica audit lock clean browser validator
 .DEFAULT_GOAL := test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -49,6 +49,13 @@ lock: .venv/installed-dev
 # Chromium for the browser tests, from the distribution's own packages; they are skipped, saying so, without it.
 browser:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+# The validator of the W3C for HTML and CSS (needs Java, comes by npm); its test is skipped, saying so, without it.
+# The package holds the validator itself: the download its install script would try is not needed.
+validator:
+	@command -v java >/dev/null || { apt-get update -qq && apt-get install -y -qq default-jre-headless; }
+	@[ -f node_modules/vnu-jar/build/dist/vnu.jar ] || \
+		npm install --no-save --no-package-lock --ignore-scripts --silent vnu-jar
 
 clean:
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis

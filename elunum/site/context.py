@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from elunum import geo
 from elunum.errors import QueryError
-from elunum.index.tags import Referentiel, load_referentiel
+from elunum.index.tags import Referentiel, Tagger, load_referentiel
 from elunum.model import DocumentId, Hit, Search, TreeEnjeu
 from elunum.search.engine import Engine, open_engine
 from elunum.search.request import from_params, known, to_params
@@ -34,6 +34,7 @@ class Context:
         self.engine: Engine = open_engine(settings)
         self.geo = geo.load()
         self.referentiel: Referentiel = load_referentiel()
+        self.tagger = Tagger(self.referentiel)
         self.register = Register(settings.sources, settings.data, self.engine, self.geo)
         self._tree: tuple[str, tuple[TreeEnjeu, ...]] = ("", ())
         self._newest: tuple[str, dict[str, tuple[Hit, ...]]] = ("", {})

@@ -24,11 +24,12 @@ from elunum.errors import QueryError
 from elunum.index import tags
 from elunum.index.build import read_about
 from elunum.index.tags import Expression, Referentiel, load_referentiel
-from elunum.model import DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
+from elunum.model import Document, DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
 from elunum.search.engine import FACTOR
+from elunum.search.request import from_params
 from elunum.site import metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
-from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of
+from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of, split
 
 KINDS: dict[str, str] = {
     "commune": "commune", "epci": "intercommunalité", "departement": "département", "region": "région",
@@ -129,7 +130,7 @@ async def search(request: Request) -> Response:
         groups=groups_of(what, results),
         years=pictures.years(what, results.facets.get("year", ())),
         pages=numbers_of_pages(what.search, results.total, here.settings.search.max_page),
-        ways=list(ways_out(here, what)) if not results.hits else [],
+        ways=list(ways_out(here, what, results.suggestion)) if not results.total else [],
     )
 
 
@@ -225,7 +226,7 @@ def active_filters(here: Context, what: Asked) -> Iterator[Row]:
         words = f"{replies.nombre(low)} à {replies.nombre(high)}" if low is not None and high is not None else (
             f"au moins {replies.nombre(low)}" if low is not None else f"au plus {replies.nombre(high or 0)}"
         )  # fmt: skip
-        yield chip(f"{words} habitants", population_min=None, population_max=None)
+        yield chip(f"{words} {'habitant' if high == 1 else 'habitants'}", population_min=None, population_max=None)
     if search.label is not None:
         yield chip(f"label Villes Internet, {search.label} @ ou plus", label=None)
     if search.since:
@@ -265,21 +266,59 @@ def numbers_of_pages(search: Search, total: int, at_most: int) -> list[tuple[int
     return numbers
 
 
-def ways_out(here: Context, what: Asked) -> Iterator[Way]:
-    """What to try when nothing was found: only ways that lead somewhere."""
-    if len(what.search.enjeu) > 1 and what.search.combine == "et":
-        yield Way("Se contenter d’au moins un des enjeux choisis", what.to(combine="ou"))
-    for row in active_filters(here, what):
-        yield Way(f"Enlever le filtre «\u00a0{row.label}\u00a0»", row.query)
-    words = what.search.q.split()
-    if 2 < len(words) <= 8:  # a search for each word: a request of 500 words would keep the process for seconds
-        for n in range(len(words)):
-            shorter = " ".join(words[:n] + words[n + 1 :])
-            if here.engine.search(Search(q=shorter, size=1)).total:
-                yield Way(f"Chercher «\u00a0{shorter}\u00a0»", what.to(q=shorter))
-                break
-    for suggestion in here.engine.suggest(what.search.q[:40], 3) if what.search.q else ():
-        yield Way(f"Chercher «\u00a0{suggestion.text}\u00a0»", what.to(q=suggestion.text))
+MAX_WAYS, MAX_TRIES = 6, 24
+"""Of a page without results: ways shown, and searches made to find them."""
+
+
+def ways_out(here: Context, what: Asked, suggestion: str | None) -> Iterator[Way]:
+    """What to try when nothing was found: only ways that lead somewhere, with how many results they have."""
+    tried: set[Search] = set()
+    shown = 0
+    for label, search in _attempts(here, what.search, suggestion):
+        if search in tried or shown == MAX_WAYS or len(tried) == MAX_TRIES:
+            continue
+        tried.add(search)
+        if total := here.engine.search(replace(search, page=1, size=1)).total:
+            shown += 1
+            yield Way(f"{label} ({replies.pluriel(total, 'résultat')})", Asked(search, what.chosen).to())
+
+
+def _attempts(here: Context, search: Search, suggestion: str | None) -> Iterator[tuple[str, Search]]:
+    """Searches close to one that found nothing: the closest first."""
+
+    def words(text: str) -> str:
+        return f"Chercher «\u00a0{text}\u00a0»"
+
+    if suggestion:
+        yield words(suggestion), replace(search, q=suggestion)
+    if len(search.enjeu) > 1 and search.combine == "et":
+        yield "Se contenter d’au moins un des enjeux choisis", replace(search, combine="ou")
+    for field in ("commune", "epci", "departement"):
+        if place := here.geo.territory(_kind(field), getattr(search, field)):
+            for outer in here.geo.containing(place):
+                wider: dict[str, Any] = {field: "", outer.kind: outer.code}
+                yield f"Élargir à\u00a0: {outer.name}", replace(search, **wider)
+    chips = list(active_filters(here, Asked(search)))
+    for chip in chips:
+        yield f"Enlever le filtre «\u00a0{chip.label}\u00a0»", from_params(split(chip.query))
+    if len(chips) > 1:
+        yield "Enlever tous les filtres", Search(q=search.q)
+    typed = search.q.split()
+    plain = " ".join(word.strip('"()') for word in typed if not word.startswith("-") and word not in ("OU", "SAUF"))
+    if plain != search.q:
+        yield words(plain), replace(search, q=plain)
+    if chips and search.q:
+        yield "Garder les filtres sans les mots", replace(search, q="")
+    found = here.tagger.candidates(Document(DocumentId(""), "", plain, plain)) if plain else []
+    for tag in found[:2]:
+        yield f"Parcourir l’enjeu «\u00a0{here.referentiel.enjeux[tag.slug].nom}\u00a0»", Search(enjeu=(tag.slug,))
+    kept = plain.split()
+    if 1 < len(kept) <= 8:  # a search for each word: a request of 500 words would keep the process for seconds
+        for n in range(len(kept)):
+            shorter = " ".join(kept[:n] + kept[n + 1 :])
+            yield words(shorter), Search(q=shorter)
+    for completion in here.engine.suggest(plain[:40], 3) if plain else ():
+        yield words(completion.text), Search(q=completion.text)
 
 
 _SIGNS = {
@@ -436,8 +475,6 @@ async def communes(request: Request) -> Response:
 
 
 def _search_of(pairs: list[tuple[str, str]]) -> Asked:
-    from elunum.search.request import from_params
-
     return Asked(from_params(pair for pair in pairs if pair[0] != "id"), chosen_of(pairs))
 
 

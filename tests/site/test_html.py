@@ -18,7 +18,7 @@ VNU = Path(os.environ.get("ELUNUM_VNU", CHECKOUT / "node_modules" / "vnu-jar" / 
 
 def test_every_page_is_valid_html_and_css(client: httpx.Client, tmp_path: Path) -> None:
     if shutil.which("java") is None or not VNU.is_file():
-        pytest.skip("the validator is absent: install Java and `npm install --no-save vnu-jar`, or set ELUNUM_VNU")
+        pytest.skip("the validator is absent: `make validator` installs it (Java and npm), or set ELUNUM_VNU")
     for number, path in enumerate([*PAGES, "/nulle-part", "/recherche?size=0"]):
         (tmp_path / f"{number:02}.html").write_text(client.get(path).text, encoding="utf-8")
     (tmp_path / "discret.html").write_text(client.post("/recherche", data={"q": "eau"}).text, encoding="utf-8")

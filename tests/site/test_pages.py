@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import httpx
@@ -118,3 +119,17 @@ def test_french_punctuation_keeps_to_its_word() -> None:
             parted += [f"{path.name}: {piece.strip()[:80]}" for _ in re.findall(r"« | »| [:;?!](?=\s|$|\))", piece)]
             assert "'" not in piece, f"{path.name}: an apostrophe is ’ in French: {piece.strip()[:80]}"
     assert parted == [], "write a no-break space (U+00A0) before : ; ? ! » and after «"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["q=budget+participatif&population_max=1&kind=epci", "q=cantine&departement=2A", "q=agriculture&commune=68278",
+     "q=%22ferme+municipale+bio+en+r%C3%A9gie+directe%22", "q=piscine+olympique+-ville", "q=xylophone&enjeu=emploi"],
+)  # fmt: skip
+def test_each_way_out_of_an_empty_page_has_the_results_it_says(client: httpx.Client, query: str) -> None:
+    page = client.get(f"/recherche?{query}").text
+    ways = re.findall(r'<li><a href="(/recherche\?[^"]+)"[^>]*>[^<]*\((\d+) résultats?\)</a>', page)
+    assert 0 < len(ways) <= 6
+    for address, promised in ways:
+        found = client.get("/api/v1/search?" + html.unescape(address).partition("?")[2]).json()["total"]
+        assert found == int(promised) > 0, address
