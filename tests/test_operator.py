@@ -10,9 +10,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from elunum import archive
@@ -34,9 +36,12 @@ def copy(installation: Installation, tmp_path: Path) -> Installation:
     return installation.aside(tmp_path / "data")
 
 
-def documents_of(data: Path) -> dict[str, bytes]:
+def documents_of(data: Path) -> dict[str, dict[str, object]]:
+    """The documents by id, less the moment each was first seen: two nights never share it."""
     with sqlite3.connect(data / "documents.sqlite") as db:
-        return dict(db.execute("select id, body from documents where body is not null"))
+        rows = db.execute("select id, body from documents where body is not null").fetchall()
+    read = {id: msgspec.msgpack.decode(zlib.decompress(body)) for id, body in rows}
+    return {id: {name: value for name, value in body.items() if name != "first_seen"} for id, body in read.items()}
 
 
 def started(installation: Installation, *words: str) -> subprocess.Popen[str]:
