@@ -71,13 +71,7 @@ def matching(
         else:
             some = Engine.boolean_query([(Occur.Should, way) for way in each], at_least)
             parts.append((Occur.Must, _gain(some, 0.0)))
-    for clause in query.clauses:
-        if not is_plain(clause):
-            parts.append((Occur.Must, clause_query(schema, clause, ranking)))
-    parts += [(Occur.MustNot, clause_query(schema, clause, ranking)) for clause in query.without]
-    if not query.clauses:
-        parts.append((Occur.Must, Engine.const_score_query(Engine.all_query(), 1.0)))
-    return Engine.boolean_query(parts)
+    return Engine.boolean_query([*parts, *_required(schema, query, ranking)])
 
 
 def words_query(
@@ -116,13 +110,14 @@ def words_query(
             each.append(Engine.disjunction_max_query([own, *said], ranking.said_tie) if said else own)
         parts.append((Occur.Must, Engine.boolean_query([(Occur.Should, q) for q in each], min(at_least, len(each)))))
         parts += [(Occur.Should, bonus) for _, bonus in pairs(schema, words, ranking)]
-    for clause in query.clauses:
-        if not is_plain(clause):
-            parts.append((Occur.Must, clause_query(schema, clause, ranking)))
+    return Engine.boolean_query([*parts, *_required(schema, query, ranking)])
+
+
+def _required(schema: Schema, query: Query, ranking: Ranking) -> list[tuple[Occur, Engine]]:
+    """What holds or is absent whatever the plain words find; every document when the query says nothing."""
+    parts = [(Occur.Must, clause_query(schema, clause, ranking)) for clause in query.clauses if not is_plain(clause)]
     parts += [(Occur.MustNot, clause_query(schema, clause, ranking)) for clause in query.without]
-    if not query.clauses:
-        parts.append((Occur.Must, Engine.const_score_query(Engine.all_query(), 1.0)))
-    return Engine.boolean_query(parts)
+    return parts if query.clauses else [*parts, (Occur.Must, _gain(Engine.all_query(), 1.0))]
 
 
 def _naming(named: Sequence[Place], place: int) -> list[Place]:
