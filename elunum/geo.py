@@ -10,6 +10,7 @@ import functools
 import heapq
 import math
 import re
+from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -186,11 +187,9 @@ class Geo:
         key = name_key(prefix)
         if not key:
             return ()
-        found: dict[tuple[str, str], None] = {}
-        for names, table in ((self._sorted_names, self._names), (self._sorted_bare_names, self._bare_names)):
-            for name in names[bisect_left(names, key) : bisect_right(names, key + "\uffff")]:
-                found.update(dict.fromkeys(table[name]))
-        return self._existing(heapq.nsmallest(max(limit, 0), found, key=self._most_populated), None)
+        names, ranks = self._prefixes
+        found = set(ranks[bisect_left(names, key) : bisect_right(names, key + "\uffff")])
+        return self._existing([self._ranked[rank] for rank in heapq.nsmallest(max(limit, 0), found)], None)
 
     def by_postal_code(self, code: str) -> tuple[Territory, ...]:
         """The communes that this postal code serves, most populated first."""
@@ -242,12 +241,27 @@ class Geo:
         return {kind: [*map(int, table.column("population"))] for kind, table in self._tables.items()}
 
     @functools.cached_property
-    def _sorted_names(self) -> list[str]:
-        return sorted(self._names)
+    def _ranked(self) -> list[tuple[str, str]]:
+        """Every territory, most populated first."""
+        return sorted(
+            ((kind, code) for kind, table in self._tables.items() for code in table.index), key=self._most_populated
+        )
 
     @functools.cached_property
-    def _sorted_bare_names(self) -> list[str]:
-        return sorted(self._bare_names)
+    def _prefixes(self) -> tuple[list[str], array[int]]:
+        """Every name, with and without its article, in order; and the place in `_ranked` of who bears it.
+
+        Numbers, because « saint » begins thousands of names: the largest must be found among them while someone types.
+        """
+        rank = {who: at for at, who in enumerate(self._ranked)}
+        named = {
+            (name, rank[who])
+            for table in (self._names, self._bare_names)
+            for name, every in table.items()
+            for who in every
+        }
+        ordered = sorted(named)
+        return [name for name, _ in ordered], array("I", [at for _, at in ordered])
 
     @functools.cached_property
     def _by_postal_code(self) -> dict[str, list[str]]:

@@ -40,6 +40,7 @@ class Context:
         self._newest: tuple[str, dict[str, tuple[Hit, ...]]] = ("", {})
         # What is read at first use (names of places, lexicon) is read now: no reader waits for it.
         self.engine.search(Search(q="Elunum"))
+        self.engine.suggest("Elunum")
         self.tree()
         self.register.found({})
 
