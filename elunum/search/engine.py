@@ -197,12 +197,12 @@ class Engine:
         served = self._current()
         answer = self._answer(served, search, search.size, (search.page - 1) * search.size)
         reasons = {_key(peer.territory): peer.reason for peer in answer.peers}
-        clauses = (*answer.query.clauses, *(other.clause for other in answer.others))
-        wanted = {stem for clause in clauses for stem in _stems_of(clause)}
+        wanted = {stem for clause in answer.query.clauses for stem in _stems_of(clause)}
+        expressions = [frozenset(_stems_of(other.clause)) for other in answer.others]
         hits = []
         for score, address, hidden in answer.found:
             shown = self._shown(served, address)
-            html, comparable = snippet(shown.text, wanted), reasons.get(shown.territory, "")
+            html, comparable = snippet(shown.text, wanted, expressions), reasons.get(shown.territory, "")
             explanation = self._explained(served, answer, address, score) if explain else ()
             hits.append(_hit(shown, html, score, hidden, comparable, explanation))
         facets = self._facets(served, answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from html import escape
 
 from elunum.text import analysed, fold
@@ -14,16 +14,22 @@ CHARS = 280
 MAX_MATCHES = 100
 """Words looked at in one text: the best part is among the first ones, or nearly as good."""
 
+TOGETHER = 60
+"""Characters within which the words of another way to say a query must stand: « espace de travail partagé »."""
+
 _SENTENCE = re.compile(r"(?:[.!?…:;]\s+|\n)")
 _SPACE = re.compile(r"\s+")
 
 
-def snippet(text: str, wanted: Collection[str], chars: int = CHARS) -> str:
+def snippet(text: str, wanted: Collection[str], expressions: Sequence[Collection[str]] = (), chars: int = CHARS) -> str:
     """HTML of the best part of `text` (in NFC) for the stems `wanted`. The only tag is <mark>.
 
+    expressions: sets of stems that count only where all of a set stand close together.
     The best part holds the most different stems, then the most of them, then comes first. Without any, the beginning.
     """
-    found = _matches(text, wanted)
+    found = _matches(text, {*wanted}.union(*expressions))
+    if expressions:
+        found = [match for at, match in enumerate(found) if match[2] in wanted or _whole(found, at, expressions)]
     start = _best(found, chars) if found else 0
     start = _sentence_start(text, start)
     end = min(len(text), start + chars)
@@ -83,6 +89,17 @@ def _matches(text: str, wanted: Collection[str]) -> list[tuple[int, int, str]]:
                 found.append((at, end - 1, stem))
             at = skimmed.find(head, end)
     return sorted(found)
+
+
+def _whole(found: list[tuple[int, int, str]], at: int, expressions: Sequence[Collection[str]]) -> bool:
+    """Whether an expression that holds this match stands whole around it."""
+    low = high = at
+    while low and found[at][0] - found[low - 1][0] <= TOGETHER:
+        low -= 1
+    while high + 1 < len(found) and found[high + 1][0] - found[at][0] <= TOGETHER:
+        high += 1
+    near = {stem for _, _, stem in found[low : high + 1]}
+    return any(found[at][2] in expression and near.issuperset(expression) for expression in expressions)
 
 
 def _heads(stem: str) -> set[bytes]:

@@ -37,6 +37,16 @@ def test_accents_plural_and_ligatures_are_marked() -> None:
     assert re.findall("<mark>(.*?)</mark>", html) == ["ÉCOLES", "œuvre", "travaux"]
 
 
+def test_another_way_to_say_it_is_marked_whole_or_not_at_all() -> None:
+    text = (
+        "Après un accident de travail, la mairie vous aide. " + "Un mot. " * 20 + "Un espace de travail partagé ouvre."
+    )
+    said = frozenset(stems("espace travail partagé"))
+    html = snippet(text, set(stems("mairie")), [said], chars=1_000)
+    assert re.findall("<mark>(.*?)</mark>", html) == ["mairie", "espace", "travail", "partagé"]
+    assert "<mark>" not in snippet("Le tiers payant après un accident de travail.", set(), [said])
+
+
 def test_the_part_with_most_of_the_words_is_shown() -> None:
     text = "Le budget. " + "Autre chose ici. " * 60 + "Le vote du budget participatif est ouvert. " + "Fin. " * 60
     html = snippet(text, {"budget", "participatif", "vot"})
