@@ -265,7 +265,7 @@ async def sources_csv(request: Request) -> Response:
     values = only(await pairs_of(request), *register.CHOICES)
     here = context(request).register
     here.found(values)  # what is wrong with a parameter is said here, and a changed list read
-    # 35,000 rows take a second: readers are answered meanwhile.
+    # Tens of thousands of rows: readers are answered meanwhile.
     body = await asyncio.to_thread(lambda: csv_rows(register.COLUMNS, (one.row() for one in here.every(values))))
     headers = replies.NO_STORE if values else replies.SHORT
     return replies.download(request, body, CSV, "sources.csv", headers)
