@@ -116,6 +116,14 @@ print(listening.getsockname()[1])
 """
 
 
+def test_a_word_behind_a_torn_member_of_a_packed_file_is_found(tmp_path: Path) -> None:
+    canaries = Canaries()
+    word = canaries.word("essai")
+    torn = gzip.compress(b"what a worker was writing when it was killed" * 50)[:40]
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(b"x") + torn + gzip.compress(word.encode()))
+    assert {found.what for found in canaries.in_file(tmp_path / "packed.gz")[0]} == {"essai"}
+
+
 @pytest.mark.skipif(not trace.available(), reason="strace is absent or may not trace here")
 def test_a_trace_tells_what_was_written_even_if_removed_and_whom_was_called(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:

@@ -16,11 +16,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 _HASHES = ("md5", "sha1", "sha256", "sha512", "blake2b")
 _PREFIX_BYTES = 8
 _CHUNK = 4_000_000
+_GZIP = b"\x1f\x8b\x08"
 _MAX_UNPACKED = 200_000_000
 
 
@@ -140,17 +142,33 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
+    """What a gzip holds. Where a member is torn, as a killed worker leaves it, reading goes on at the next one."""
     with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
+        if file.read(2) != _GZIP[:2]:
             return
-    try:
-        with gzip.open(path) as packed:
-            for _ in range(_MAX_UNPACKED // _CHUNK):
-                if not (block := packed.read(_CHUNK)):
-                    return
-                yield block
-    except (OSError, EOFError, zlib.error):
-        return  # not a gzip after all, or torn: what could be read was read
+        at, room = 0, _MAX_UNPACKED
+        while at >= 0 and room > 0:
+            file.seek(at)
+            try:
+                with gzip.GzipFile(fileobj=file) as packed:
+                    while room > 0 and (block := packed.read1(_CHUNK)):
+                        room -= len(block)
+                        yield block
+                return
+            except (OSError, EOFError, zlib.error):
+                at = _next_member(file, at + 1)
+
+
+def _next_member(file: BinaryIO, at: int) -> int:
+    """Where the next member of a gzip begins (RFC 1952), from `at` on; -1 when there is none."""
+    file.seek(at)
+    kept = b""
+    while block := file.read(_CHUNK):
+        if (found := (kept + block).find(_GZIP)) >= 0:
+            return at - len(kept) + found
+        at += len(block)
+        kept = block[-len(_GZIP) + 1 :]
+    return -1
 
 
 def _windows(text: str, unit: int, encode: Callable[[bytes], bytes]) -> list[bytes]:
