@@ -442,14 +442,14 @@ def test_a_territory_holds_what_it_publishes_and_what_is_about_it(
 def test_like_keeps_comparable_communes_and_puts_the_closest_first(
     insee: str, site: httpx.Client, everything: list[Result]
 ) -> None:
-    closest = [str(peer.territory.code) for peer in geo.load().comparable(CodeInsee(insee), 100)]
+    closest = {str(p.territory.code): p.closeness for p in geo.load().comparable(CodeInsee(insee), 100)}
     assert insee not in closest
     expected = [result for result in everything if result["source"]["insee"] in closest]
     results = all_of(site, like=insee)
     assert {result["id"] for result in results} == {result["id"] for result in expected}
-    ranks = [closest.index(result["source"]["insee"]) for result in results]
-    assert ranks[0] == min(ranks)
-    assert ranks[-1] > ranks[0]
+    closeness = [closest[result["source"]["insee"]] for result in results]
+    assert closeness == sorted(closeness, reverse=True)
+    assert closeness[-1] < closeness[0]
 
 
 def test_one_per_collectivite_shows_the_best_page_of_each(site: httpx.Client) -> None:

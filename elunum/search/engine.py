@@ -493,11 +493,17 @@ class Engine:
     def _page(
         self, served: _Served, whole: EngineQuery, asked: Search, query: Query, limit: int, offset: int
     ) -> tuple[int, list[tuple[float, Any, int]]]:
-        # Without words, pages differ by their date alone, unless by how comparable their collectivité is.
+        # Without words, pages differ by their date alone, or by how comparable their collectivité is and nothing else.
         if asked.sort != "pertinence" or (query.is_empty and not asked.like):
             day = "news" if asked.sort == "nouveaute" else "day"
             result = served.searcher.search(whole, limit, offset=offset, order_by_field=day, order=Order.Desc)
             return _count(result), [(0.0, address, 0) for _, address in result.hits]
+        if query.is_empty:
+            result = served.searcher.search(whole, limit, offset=offset)
+            # All the pages of a peer score the same: of those found, the ones that weigh most come first.
+            weights = served.searcher.fast_field_values("weight", [address for _, address in result.hits])
+            ordered = sorted(zip(result.hits, weights, strict=True), key=lambda one: (-one[0][0], -(one[1] or 0)))
+            return _count(result), [(score, address, 0) for (score, address), _ in ordered]
         result = served.searcher.search(whole, limit, offset=offset, weight_by_field="weight")
         return _count(result), [(score / SCALE, address, 0) for score, address in result.hits]
 
