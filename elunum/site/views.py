@@ -632,7 +632,10 @@ async def state(request: Request) -> Response:
 
 
 async def state_json(request: Request) -> Response:
-    """/etat.json: what `elunum status --json` prints; of a crawl that goes on, as it was minutes ago."""
+    """/etat.json: what `elunum status --json` prints; of a crawl that goes on, as it was minutes ago.
+
+    But for the pages kept out by the rules of personal data: what serves never opens the store that counts them.
+    """
     only(await pairs_of(request))
     here = context(request)
     try:
