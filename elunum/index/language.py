@@ -1,11 +1,13 @@
 """The language of a text: ISO 639-1 (Alsatian, which has no code there, is "gsw"), or "" when nothing says.
 
-langdetect decides on enough text; it has never heard of Occitan, Breton or Corsican, so py3langid, which has (but for
-Corsican), is asked for a second opinion when the answer is one of the languages it mistakes them for.
+Small words tell French, which nine pages in ten are in, and Corsican and Alsatian, which no detector knows. langdetect
+decides on the others; it has never heard of Occitan or Breton, so py3langid, which has, is asked for a second opinion
+when the answer is one of the languages it mistakes them for.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from langdetect import DetectorFactory, LangDetectException
@@ -18,11 +20,30 @@ ENOUGH_CHARS = 100
 LOOKED_AT_CHARS = 600
 """More costs more and changes nothing: 2.7 ms at 500 characters, 6 ms at 2,000."""
 
+_LETTERS = re.compile(r"[^\W\d_]+")
+_SMALL_WORDS = {
+    "fr": (
+        "est dans pour avec sur au aux et une du des qui pas vous ce cette par ou sont nous votre vos il elle peut "
+        "être leur ces ses cet si leurs dont fait où chez sous entre plus depuis comme aussi nos notre même toute tous"
+    ),
+    "co": (
+        "hè hà ùn cù chì ellu ella elli pà pè trà ind anu induva induve duva duve cusì dopu ancu sò fà issu issa issi "
+        "nimu tuttu quandu sottu contru modu nantu nantà sempri sempre senza ogni guasgi hannu eranu sarà serà"
+    ),
+    "gsw": (
+        "isch ìsch esch nit nìt ùff vùn vùm ùn ùf ìn ìm mìt fer hàn het mr mer dr àss dàss às wàs dàs dìs odder àlli "
+        "àlle wùrd wurd muess güet hüs züe zü züem äu öi gsi gsìnn sìnn sìn àn àm àls wànn kànn noh üs elsàss "
+        "elsassisch elsasser ditsch"
+    ),
+}
+_SMALL = {language: frozenset(words.split()) for language, words in _SMALL_WORDS.items()}
+"""Four of them, and one word in ten or twelve: no neighbour writes so."""
+
 _REGIONAL = {"oc", "br", "ca", "eu"}
 """py3langid is believed when it answers one of these and langdetect did not answer French."""
 
 _DECLARED = {"co", "gsw"}
-"""Corsican and Alsatian: no detector knows them, and no page that is not in them says it is."""
+"""Corsican and Alsatian: whoever says that a page is in them is right, whatever its spelling."""
 
 
 def language_of(text: str, declared: str = "") -> str:
@@ -36,6 +57,11 @@ def language_of(text: str, declared: str = "") -> str:
 
 
 def _detect(sample: str) -> str:
+    words = _LETTERS.findall(sample.lower())
+    for language, small in _SMALL.items():
+        found = [word for word in words if word in small]
+        if len(set(found)) >= 4 and len(found) >= (0.1 if language == "fr" else 0.08) * len(words):
+            return language
     _seed()
     try:
         best = langdetect_langs(sample)[0]
