@@ -116,6 +116,17 @@ print(listening.getsockname()[1])
 """
 
 
+def test_a_packed_file_of_thousands_of_members_is_read_once(tmp_path: Path) -> None:
+    canaries = Canaries()
+    word = canaries.word("essai")
+    torn = gzip.compress(b"written when it was killed" * 9)[:30]
+    members = [gzip.compress(b"line\n"), torn] * 5_000
+    (tmp_path / "packed.gz").write_bytes(b"".join([*members, gzip.compress(word.encode())]))
+    found, size = canaries.in_file(tmp_path / "packed.gz")
+    assert {one.what for one in found} == {"essai"}
+    assert size < 2 * (tmp_path / "packed.gz").stat().st_size
+
+
 def test_a_word_behind_a_torn_member_of_a_packed_file_is_found(tmp_path: Path) -> None:
     canaries = Canaries()
     word = canaries.word("essai")

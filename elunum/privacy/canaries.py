@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import codecs
-import gzip
 import hashlib
 import re
 import secrets
@@ -16,12 +15,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 _HASHES = ("md5", "sha1", "sha256", "sha512", "blake2b")
 _PREFIX_BYTES = 8
 _CHUNK = 4_000_000
+_FED = 16_384  # unpacks to 17 MB at most
 _GZIP = b"\x1f\x8b\x08"
 _MAX_UNPACKED = 200_000_000
 
@@ -142,33 +141,36 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
-    """What a gzip holds. Where a member is torn, as a killed worker leaves it, reading goes on at the next one."""
+    """What a gzip holds, in blocks of about _CHUNK bytes; nothing of a file that is none."""
     with path.open("rb") as file:
         if file.read(2) != _GZIP[:2]:
             return
-        at, room = 0, _MAX_UNPACKED
-        while at >= 0 and room > 0:
-            file.seek(at)
-            try:
-                with gzip.GzipFile(fileobj=file) as packed:
-                    while room > 0 and (block := packed.read1(_CHUNK)):
-                        room -= len(block)
-                        yield block
-                return
-            except (OSError, EOFError, zlib.error):
-                at = _next_member(file, at + 1)
+        packed = _GZIP[:2] + file.read(_MAX_UNPACKED)
+    block, room = bytearray(), _MAX_UNPACKED
+    for piece in _pieces(packed):
+        block += piece
+        room -= len(piece)
+        if len(block) >= _CHUNK:
+            yield bytes(block)
+            block.clear()
+        if room <= 0:
+            break
+    yield bytes(block)
 
 
-def _next_member(file: BinaryIO, at: int) -> int:
-    """Where the next member of a gzip begins (RFC 1952), from `at` on; -1 when there is none."""
-    file.seek(at)
-    kept = b""
-    while block := file.read(_CHUNK):
-        if (found := (kept + block).find(_GZIP)) >= 0:
-            return at - len(kept) + found
-        at += len(block)
-        kept = block[-len(_GZIP) + 1 :]
-    return -1
+def _pieces(packed: bytes) -> Iterator[bytes]:
+    """What the members of a gzip hold (RFC 1952). Where one is torn, as a kill leaves it, the next are read."""
+    at = 0
+    while at >= 0:
+        member, end = zlib.decompressobj(wbits=31), at
+        try:
+            while not member.eof and end < len(packed):
+                fed = packed[end : end + _FED]
+                end += len(fed)
+                yield member.decompress(fed)
+        except zlib.error:
+            pass
+        at = packed.find(_GZIP, end - len(member.unused_data) if member.eof else at + 1)
 
 
 def _windows(text: str, unit: int, encode: Callable[[bytes], bytes]) -> list[bytes]:
