@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -181,8 +181,9 @@ def _workers(server: Server) -> set[int]:
     """The processes that answer: the supervisor's children, but for multiprocessing's own helper."""
     found = set()
     for child in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-            found.add(int(child))
+        with suppress(FileNotFoundError):  # it ended since it was listed
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.add(int(child))
     return found
 
 
