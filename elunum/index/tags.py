@@ -15,7 +15,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -81,7 +81,7 @@ class Service:
 
 
 Key = tuple[str, ...]
-"""The words of an expression as compared: see `keys`."""
+"""The words of an expression as compared: see `Words`."""
 
 
 class Context(NamedTuple):
@@ -133,6 +133,8 @@ class Referentiel:
     enjeux: Mapping[str, Enjeu]
     services: tuple[Service, ...]
     expressions: tuple[Expression, ...]
+    acronyms: Mapping[str, str]
+    """How a page may write an acronym -> how the lines write it: « EHPAD » and « ehpad » -> « EHPAD »."""
 
     @property
     def names(self) -> str:
@@ -160,24 +162,30 @@ def _read(folder: Path) -> tuple[Referentiel, list[str]]:
     """What could be read, and what is wrong with the rest, one sentence a line."""
     problems: list[str] = []
     digest = hashlib.sha256()
-    enjeux = {
-        row["slug"]: Enjeu(row["slug"], row["nom"], row["type"], row["domaine"], row["description"])
-        for _, row in _rows(folder / "enjeux.csv", ("slug", "nom", "type", "domaine", "description"), digest, problems)
-    }
+    enjeux: dict[str, Enjeu] = {}
+    for line, row in _rows(folder / "enjeux.csv", ("slug", "nom", "type", "domaine", "description"), digest, problems):
+        if row["slug"] in enjeux:
+            problems.append(f"enjeux.csv line {line}: this slug is already there; keep one of the two")
+        enjeux[row["slug"]] = Enjeu(row["slug"], row["nom"], row["type"], row["domaine"], row["description"])
     services: dict[Service, None] = {}
     for line, row in _rows(folder / "services.csv", ("enjeu", "service"), digest, problems):
         if row["enjeu"] not in enjeux:
             problems.append(f"services.csv line {line}: unknown enjeu; take a slug of enjeux.csv")
+        if Service(row["enjeu"], row["service"]) in services:
+            problems.append(f"services.csv line {line}: this service is already there; keep one of the two")
         services[Service(row["enjeu"], row["service"])] = None
     expressions = []
     columns = ("enjeu", "service", "expression", "weight", "requires", "excludes")
-    for line, row in _rows(folder / "expressions.csv", columns, digest, problems):
-        problem = _fault(row, enjeux, services)
+    rows = list(_rows(folder / "expressions.csv", columns, digest, problems))
+    acronyms = _acronyms(row[name] for _, row in rows for name in ("expression", "requires", "excludes"))
+    words = Words(acronyms)
+    for line, row in rows:
+        problem = _fault(row, enjeux, services, words)
         if problem:
             problems.append(f"expressions.csv line {line}: {problem}")
         else:
-            expressions.append(_expression(row, line))
-    return Referentiel(digest.hexdigest()[:12], enjeux, tuple(services), tuple(expressions)), problems
+            expressions.append(_expression(row, line, words))
+    return Referentiel(digest.hexdigest()[:12], enjeux, tuple(services), tuple(expressions), acronyms), problems
 
 
 def _rows(path: Path, columns: Sequence[str], digest: Any, problems: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -196,13 +204,13 @@ def _rows(path: Path, columns: Sequence[str], digest: Any, problems: list[str]) 
         yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
 
 
-def _fault(row: dict[str, str], enjeux: Mapping[str, Enjeu], services: Mapping[Service, None]) -> str:
+def _fault(row: dict[str, str], enjeux: Mapping[str, Enjeu], services: Mapping[Service, None], words: Words) -> str:
     """What is wrong with a line of expressions.csv, and the remedy; empty when nothing is."""
     if row["enjeu"] and row["enjeu"] not in enjeux:
         return "unknown enjeu; take a slug of enjeux.csv"
     if row["service"] and Service(row["enjeu"], row["service"]) not in services:
         return "this service is not one of this enjeu; copy its name from services.csv"
-    if not keys(row["expression"]):
+    if not words.key(row["expression"]):
         return "no word to look for; write an expression that is more than articles"
     try:
         weight = float(row["weight"] or "1")
@@ -213,24 +221,24 @@ def _fault(row: dict[str, str], enjeux: Mapping[str, Enjeu], services: Mapping[S
     return ""
 
 
-def _expression(row: dict[str, str], line: int) -> Expression:
+def _expression(row: dict[str, str], line: int, words: Words) -> Expression:
     return Expression(
         row["enjeu"],
         row["service"],
         row["expression"],
-        keys(row["expression"]),
+        words.key(row["expression"]),
         float(row["weight"] or "1"),
-        _context(row["requires"]),
-        _context(row["excludes"]),
+        _context(row["requires"], words),
+        _context(row["excludes"], words),
         line,
         bool(row["requires"] or row["excludes"]),
     )
 
 
-def _context(cell: str) -> Context:
+def _context(cell: str, words: Words) -> Context:
     if not cell:
         return NO_CONTEXT
-    forms = [key for form in cell.split(";") if (key := keys(form))]
+    forms = [key for form in cell.split(";") if (key := words.key(form))]
     return Context(
         frozenset(key[0] for key in forms if len(key) == 1), tuple(key for key in forms if len(key) > 1), cell
     )
@@ -262,26 +270,17 @@ _POSSESSIVES = {
 _GRAMMAR = frozenset(_ARTICLES | _POSSESSIVES)
 
 
-def keys(text: str) -> Key:
-    """The words of `text` as compared: accents, case, plurals and articles ignored; « au » and « aux » are « à ».
-
-    A word with two capitals or more stays as it is: « SEL » is not « sel ». `Tagger` decides which words of a page are
-    read that way: those that an expression writes so.
-    """
-    return tuple(key for word in _WORD.findall(text) if (key := _as_written(word)))
-
-
-@lru_cache(maxsize=20_000)
-def _as_written(word: str) -> str:
-    return word if _is_acronym(word) else _key(word)
-
-
-def _is_acronym(word: str) -> bool:
-    return sum(c.isupper() for c in word) >= 2
+def _acronyms(cells: Iterable[str]) -> dict[str, str]:
+    """The words written with two capitals or more; those of four letters or more also in lower case, unless a cell
+    writes that word so (« Pass numérique » is no « PASS »)."""
+    written = {word for cell in cells for word in _WORD.findall(cell)}
+    found = {word: word for word in sorted(written) if sum(c.isupper() for c in word) >= 2}
+    found |= {word.lower(): word for word in list(found) if len(word) > 3 and word.lower() not in written}
+    return found
 
 
 def _key(word: str) -> str:
-    """A word without accents, case or plural; empty for an article or a possessive."""
+    """A word without accents, case or plural; empty for an article or a possessive; the end of a sentence as it is."""
     folded = fold(word)
     if folded in _GRAMMAR:
         return ""
@@ -300,6 +299,40 @@ def _singular(word: str) -> str:
         word = word[:-1]
     # dématérialisée, dématérialisées and dématérialisé are one word once accents are gone
     return word[:-1] if word.endswith("ee") else word
+
+
+class Words(dict[str, str]):
+    """Words as compared, of pages and of expressions alike: accents, case, plurals, articles ignored; « au » is « à ».
+
+    An acronym that expressions.csv writes stays as written, so that « SEL » is not « sel »; from four letters on, its
+    forms as a word are the acronym too (Urssaf, ehpad). What was met is remembered: the same few thousand words make up
+    most pages.
+    """
+
+    def __init__(self, acronyms: Mapping[str, str]) -> None:
+        super().__init__()
+        self._acronyms = acronyms
+
+    def of(self, text: str) -> list[str]:
+        """The words of a text and, between them, the ends of its sentences."""
+        return [key for word in _WORD_OR_STOP.findall(text) if (key := self[word])]
+
+    def of_url(self, url: str) -> list[str]:
+        """The words of its path."""
+        return self.of(unquote(urlsplit(url).path).replace("_", " "))
+
+    def key(self, text: str) -> Key:
+        """The words of an expression."""
+        return tuple(word for word in self.of(text) if word[0].isalnum())
+
+    def __missing__(self, word: str) -> str:
+        lower = word.lower()
+        key = next(
+            (a for form in (word, lower, lower.removesuffix("s")) if (a := self._acronyms.get(form))), _key(word)
+        )
+        if len(self) < 200_000 and len(word) < 40:
+            self[word] = key
+        return key
 
 
 # --- corrections by the operator ---------------------------------------------------------------------------------
@@ -398,8 +431,7 @@ class Tagger:
             ending = node.setdefault("", _Ending([]))
             ending.expressions.append(expression)
             ending.conditional = ending.conditional or expression.conditional
-        acronyms = frozenset(word for e in referentiel.expressions for word in _words_of(e) if _is_acronym(word))
-        self._keys = _Keys(acronyms)
+        self._words = Words(referentiel.acronyms)
 
     def tags(self, document: Document) -> tuple[Tag, ...]:
         """At most four tags, the surest first; none for a page about nothing. Same document, same tags."""
@@ -408,7 +440,7 @@ class Tagger:
 
     def words(self, text: str) -> list[str]:
         """The words of a page as compared with those of the expressions."""
-        return self._keys.of(text)
+        return self._words.of(text)
 
     def candidates(self, document: Document) -> list[Tag]:
         """Every enjeu that the document has some evidence of, the surest first, however unsure."""
@@ -445,13 +477,13 @@ class Tagger:
     def read(self, document: Document) -> tuple[dict[Expression, _Sightings], list[str], list[str]]:
         """The expressions of the document with where they stand; the words read in its title and in its body."""
         seen: dict[Expression, _Sightings] = defaultdict(_Sightings)
-        title = self._keys.of(document.title)
+        title = self._words.of(document.title)
         title_words = frozenset(title)
-        body = self._keys.of(f"{document.description}\n{document.text}"[: MAX_WORDS * 10])[:MAX_WORDS]
+        body = self._words.of(f"{document.description}\n{document.text}"[: MAX_WORDS * 10])[:MAX_WORDS]
         parts: list[tuple[Where, list[str]]] = [("title", title), ("body", body)]
-        parts += [("headings", self._keys.of(heading[:300])) for heading in document.headings[:50]]
-        parts += [("url", self._keys.of_url(document.url))]
-        parts += [("anchor", self._keys.of(anchor[:200])) for anchor in document.anchors[:5]]
+        parts += [("headings", self._words.of(heading[:300])) for heading in document.headings[:50]]
+        parts += [("url", self._words.of_url(document.url))]
+        parts += [("anchor", self._words.of(anchor[:200])) for anchor in document.anchors[:5]]
         for where, words in parts:
             for expression, count in Counter(self._expressions(words, title_words)).items():
                 sightings = seen[expression]
@@ -493,42 +525,6 @@ class Tagger:
             if decided[slug].decision == "force":
                 yield Tag(slug, "", 1.0, (Why(BY_OPERATOR, "url"),))
         yield from (tag for tag in tags if tag.slug not in decided)
-
-
-def _words_of(expression: Expression) -> Iterator[str]:
-    yield from expression.key
-    for context in (expression.requires, expression.excludes):
-        yield from context.words
-        for phrase in context.phrases:
-            yield from phrase
-
-
-class _Keys(dict[str, str]):
-    """Words of pages as compared, remembered: the same few thousand words make up most pages."""
-
-    def __init__(self, acronyms: frozenset[str]) -> None:
-        super().__init__()
-        self._acronyms = acronyms
-
-    def of(self, text: str) -> list[str]:
-        return [key for word in _WORD_OR_STOP.findall(text) if (key := self[word])]
-
-    def of_url(self, url: str) -> list[str]:
-        """Words of the path, most of them in lower case: an acronym of four letters or more is known there too."""
-        words = _WORD.findall(unquote(urlsplit(url).path).replace("_", " "))
-        upper = ((word.upper(), word) for word in words)
-        return [key for big, word in upper if (key := big if len(big) > 3 and big in self._acronyms else _key(word))]
-
-    def __missing__(self, word: str) -> str:
-        if word in self._acronyms or not word[0].isalnum():
-            key = word
-        elif len(word) > 3 and word.istitle() and word.upper() in self._acronyms:
-            key = word.upper()  # Urssaf, Ehpad: an acronym said as a word is often written as one
-        else:
-            key = _key(word)
-        if len(self) < 200_000 and len(word) < 40:
-            self[word] = key
-        return key
 
 
 def _fits(expression: Expression, near: list[str], title: frozenset[str]) -> bool:
@@ -616,6 +612,11 @@ def check(documents: Iterable[Document] | None = None, folder: Path = FOLDER) ->
         if slug not in bare
     ]
     tagger = Tagger(referentiel)
+    problems += [
+        f"expressions.csv line {e.line}: can match nothing, not even itself; correct the expression or its context"
+        for e in referentiel.expressions
+        if not any(e in tagger.read(page)[0] for page in _own_pages(e))
+    ]
     holding = Counter[Expression]()
     read = 0
     for document in documents or ():
@@ -632,6 +633,12 @@ def check(documents: Iterable[Document] | None = None, folder: Path = FOLDER) ->
         tuple(name for e, name in named if not holding[e]) if read else (),
         tuple(name for e, name in named if holding[e] * 5 > read) if read else (),
     )
+
+
+def _own_pages(expression: Expression) -> Iterator[Document]:
+    """Pages that hold nothing but the expression and, of what it requires, one form each."""
+    for form in expression.requires.text.split(";"):
+        yield Document(DocumentId(""), "", "", f"{expression.text}. {form}")
 
 
 def tag_file(path: Path, tagger: Tagger) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elunum.errors import SettingsError
-from elunum.index.tags import FOLDER, MAX_TAGS, Tagger, check, keys, load_referentiel, read_corrections, tag_file
+from elunum.index.tags import FOLDER, MAX_TAGS, Tagger, check, load_referentiel, read_corrections, tag_file
 from elunum.model import Document, DocumentId
 
 TAGGER = Tagger(load_referentiel())
@@ -66,7 +66,7 @@ def test_a_tag_says_which_words_earned_it_and_where() -> None:
     ],
 )
 def test_articles_accents_case_and_plurals_do_not_matter(written: str, read: str) -> None:
-    assert keys(written) == keys(read.lower())
+    assert TAGGER.words(written) == TAGGER.words(read.lower())
 
 
 def test_the_operator_forces_and_forbids_tags_by_host_path_or_address(tmp_path: Path) -> None:
@@ -136,6 +136,19 @@ def test_an_acronym_is_known_in_lower_case_in_an_address() -> None:
     assert "PCAET" in [why.expression for why in tag.why if why.where == "url"]
 
 
+@pytest.mark.parametrize("written", ["EHPAD", "Ehpad", "ehpad", "ehpads"])
+def test_a_long_acronym_is_known_as_a_word_too(written: str) -> None:
+    text = f"Le nouvel {written} ouvre en mai. Visitez cet {written}."
+    assert slugs(page(f"Un {written} au village", text))[0] == "solidarites"
+
+
+def test_a_word_that_is_also_an_acronym_is_read_as_the_lines_write_it() -> None:
+    # PASS (an access to care) is an acronym of the référentiel, « pass numérique » an expression of it.
+    assert slugs(page("Pass numérique", "Le pass numérique paie des ateliers."))[0] == "mediation"
+    (tag, *_) = TAGGER.candidates(page("Actes de naissance", "Demandez un acte de naissance."))
+    assert "acte de naissance" in [why.expression for why in tag.why]
+
+
 def test_a_context_word_must_stand_near_when_the_line_requires_it(tmp_path: Path) -> None:
     folder = copy_with(tmp_path, "sante,,sauge,3,tisane,", "sante,,thym,3,,poulet")
     tagger = Tagger(load_referentiel(folder))
@@ -179,6 +192,21 @@ def test_check_finds_duplicates_and_expressions_that_match_nothing_or_everything
     assert "line 2: tisane (sante)" in report.never
 
 
+def test_check_finds_what_can_never_match_and_what_is_written_twice(tmp_path: Path) -> None:
+    folder = copy_with(tmp_path, "sante,,sauge,3,tisane,tisane", "sante,,SAGE,3,,", "sante,,Sage,3,,")
+    with (folder / "enjeux.csv").open("a", encoding="utf-8") as file:
+        file.write("sante,Santé,transversal,,\n")
+    with (folder / "services.csv").open("a", encoding="utf-8") as file:
+        file.write("sante,La tisane,,\nsante,La tisane,,\n")
+    problems = check(None, folder).problems
+    assert [p for p in problems if "no expression" not in p] == [
+        "enjeux.csv line 21: this slug is already there; keep one of the two",
+        "services.csv line 141: this service is already there; keep one of the two",
+        "expressions.csv line 4: same as line 3; keep one of the two",
+        "expressions.csv line 2: can match nothing, not even itself; correct the expression or its context",
+    ]
+
+
 def test_the_version_changes_with_the_data(tmp_path: Path) -> None:
     first, second = tmp_path / "1", tmp_path / "2"
     first.mkdir()
@@ -207,4 +235,4 @@ def test_any_page_gets_at_most_four_tags_each_with_words_it_holds(title: str, te
         assert 0 < tag.score <= 1
         assert tag.why
         for why in tag.why:
-            assert why.where == "url" or " ".join(keys(why.expression)) in said[why.where]
+            assert why.where == "url" or " ".join(TAGGER.words(why.expression)) in said[why.where]
