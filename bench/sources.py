@@ -30,7 +30,7 @@ def main() -> int:
     print(f"{'geo.Geo()':34} {1000 * seconds(geo.Geo):8.0f} ms")
     first = geo.Geo()
     print(f"{'first look-up by name':34} {1000 * seconds(lambda: first.named('Rixheim'), times=1):8.0f} ms")
-    print(f"{'first comparison':34} {1000 * seconds(lambda: first.comparable('68278'), times=1):8.0f} ms")
+    print(f"{'first comparison':34} {1000 * seconds(lambda: first.comparables().of('68278'), times=1):8.0f} ms")
     lookups()
     if not LISTS.is_dir():
         print(f"the official lists are not at {LISTS}: import not measured; set ELUNUM_SHARED")
@@ -55,8 +55,8 @@ def lookups() -> None:
         ("Geo.starting_with", known.starting_with, [source.name[:4] for source in chosen[:1_000]]),
         ("SourceList.search", sources.search, [source.name for source in chosen[:100]]),
         (
-            "Geo.comparable",
-            lambda code: known._compare(code, 50),
+            "Comparables.of",
+            known.comparables().of,
             [source.insee for source in chosen[:200] if source.insee],
         ),
     ):

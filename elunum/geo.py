@@ -13,7 +13,7 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -324,59 +324,18 @@ class Geo:
             return self.region(source.region)
         return None
 
-    def comparable(self, code: CodeInsee | Siren | str, limit: int = 50) -> tuple[Comparable, ...]:
-        """Communes comparable to this one (or EPCI, given a Siren), closest first, with the reason in French.
+    def comparables(self, among: Collection[str] | None = None) -> Comparables:
+        """Who is comparable to whom, among the communes and EPCI of these codes (INSEE, Siren); all without `among`."""
+        return Comparables(self, among)
 
-        First the population band (from two thirds to one and a half times, widened while it holds fewer than `limit`),
-        then density (or the kind of grouping, for EPCI), then distance. Empty for an unknown code.
-        """
-        key = (code, limit)
-        if key not in self._comparable:
-            if len(self._comparable) > 2_000:
-                self._comparable.clear()
-            self._comparable[key] = self._compare(code, limit)
-        return self._comparable[key]
-
-    @functools.cached_property
-    def _comparable(self) -> dict[tuple[str, int], tuple[Comparable, ...]]:
-        return {}
-
-    def _compare(self, code: str, limit: int) -> tuple[Comparable, ...]:
-        me = self.commune(code) or self.epci(code)
-        if me is None or limit < 1:
-            return ()
-        populations, peers = self._peers[me.kind]
-        for band in (1.5, 2.0, 3.0, 6.0, math.inf):
-            low = bisect_left(populations, me.population / band)
-            high = bisect_right(populations, me.population * band)
-            if high - low > limit * 4:
-                break
-        at = bisect_left(populations, me.population)
-        while peers[at].code != me.code:
-            at += 1
-        mine, best = peers[at], _Best(limit)
-        below, above = at - 1, at + 1
-        # Outwards from its own population: past some point the gap of population alone is more than the worst kept.
-        while below >= low or above < high:
-            down = mine.weight - peers[below].weight if below >= low else math.inf
-            up = peers[above].weight - mine.weight if above < high else math.inf
-            if _PEOPLE * min(down, up) > best.worst:
-                break
-            if down <= up:
-                peer, below = peers[below], below - 1
-            else:
-                peer, above = peers[above], above + 1
-            best.offer(mine.unlike(peer), peer)
-        return tuple(
-            Comparable(t, mine.reason(peer), round(max(0.0, 1 - far), 3))
-            for far, peer in best.sorted()
-            if (t := self.territory(me.kind, peer.code)) is not None
-        )
+    def _peer(self, territory: Territory) -> _Peer:
+        peers = self._peers[territory.kind][1]
+        return peers[bisect_left(peers, (territory.population, territory.code), key=lambda p: (p.population, p.code))]
 
     @functools.cached_property
     def _peers(self) -> dict[str, tuple[list[int], list[_Peer]]]:
-        """Communes and EPCI by increasing population."""
-        found = {}
+        """Communes and EPCI by increasing population; of equals, by code."""
+        found: dict[str, tuple[list[int], list[_Peer]]] = {}
         for kind in ("commune", "epci"):
             table = self._tables[kind]
             if kind == "epci":
@@ -394,6 +353,80 @@ class Geo:
             peers.sort(key=lambda peer: (peer.population, peer.code))
             found[kind] = ([peer.population for peer in peers], peers)
         return found
+
+
+class Comparables:
+    """Who is comparable to whom among some territories: those that publish, for one who looks for examples."""
+
+    def __init__(self, geo: Geo, among: Collection[str] | None = None) -> None:
+        self._geo = geo
+        self._kept = geo._peers
+        if among is not None:
+            chosen = {k: [p for p in peers if p.code in among] for k, (_, peers) in geo._peers.items()}
+            self._kept = {k: ([p.population for p in peers], peers) for k, peers in chosen.items()}
+        self._found: dict[tuple[str, int], tuple[Comparable, ...]] = {}
+
+    def of(self, code: CodeInsee | Siren | str, limit: int = 50) -> tuple[Comparable, ...]:
+        """Communes comparable to this one (or EPCI, given a Siren), closest first, with the reason in French.
+
+        First the population band (from two thirds to one and a half times, widened while four times `limit` are not in
+        it, never beyond `WIDEST`), then density (or the kind of grouping, for EPCI), then distance. The
+        territory itself needs not be among them. Empty for an unknown code, and when none is of its size.
+        """
+        key = (code, limit)
+        if key not in self._found:
+            # Codes are public and of thousands: what is remembered tells no one from another.
+            if len(self._found) > 2_000:
+                self._found.clear()
+            self._found[key] = self._compare(code, limit)
+        return self._found[key]
+
+    def _compare(self, code: str, limit: int) -> tuple[Comparable, ...]:
+        me = self._geo.commune(code) or self._geo.epci(code)
+        if me is None or limit < 1:
+            return ()
+        populations, peers = self._kept[me.kind]
+        for times in _BANDS:
+            fewest, most = band(me.population, times)
+            low, high = bisect_left(populations, fewest), bisect_right(populations, most)
+            if high - low > limit * 4:
+                break
+        mine, best = self._geo._peer(me), _Best(limit)
+        above = min(max(bisect_left(populations, me.population), low), high)
+        below = above - 1
+        # Outwards from its own population: past some point the gap of population alone is more than the worst kept.
+        while below >= low or above < high:
+            down = mine.weight - peers[below].weight if below >= low else math.inf
+            up = peers[above].weight - mine.weight if above < high else math.inf
+            if _PEOPLE * min(down, up) > best.worst:
+                break
+            if down <= up:
+                peer, below = peers[below], below - 1
+            else:
+                peer, above = peers[above], above + 1
+            if peer is not mine:
+                best.offer(mine.unlike(peer, best.worst), peer)
+        return tuple(
+            Comparable(t, mine.reason(peer), round(max(0.0, 1 - far), 3))
+            for far, peer in best.sorted()
+            if (t := self._geo.territory(me.kind, peer.code)) is not None
+        )
+
+
+WIDEST = 4.0
+"""Times more or fewer inhabitants beyond which nobody is comparable, however few publish."""
+
+_BANDS = (1.5, 2.0, 3.0, WIDEST)
+
+_HANDFUL = 100
+"""Inhabitants under which a family more or less would count as another size."""
+
+
+def band(population: int, times: float = WIDEST) -> tuple[int, int]:
+    """Fewest and most inhabitants of who has `times` fewer to `times` more; under a hundred, all count as a hundred."""
+    counted = max(population, _HANDFUL)
+    fewest = math.ceil(counted / times)
+    return (fewest if fewest > _HANDFUL else 0), math.floor(counted * times)
 
 
 class _Peer:
@@ -421,14 +454,17 @@ class _Peer:
         self.latitude = latitude
         self.longitude = longitude
 
-    def unlike(self, other: _Peer) -> float:
-        """0 for a twin, 1 and more for a stranger."""
+    def unlike(self, other: _Peer, worst: float = math.inf) -> float:
+        """0 for a twin, 1 and more for a stranger; no more than some number beyond `worst` when it is beyond."""
         people = abs(self.weight - other.weight)
         dense = 1.15 if self.density is None or other.density is None else abs(self.density - other.density)
         type_ = (self.type != other.type) + (self.seat != other.seat)
+        near = _PEOPLE * people + 0.13 * dense + 0.05 * type_
+        if near > worst:
+            return near  # most of them: the distance costs more than the rest and could only add to it
         away = self.km_to(other)
         far = 1.0 if away is None else min(away / 1000, 1.5)
-        return _PEOPLE * people + 0.13 * dense + 0.05 * type_ + 0.1 * far
+        return near + 0.1 * far
 
     def km_to(self, other: _Peer) -> float | None:
         if self.latitude is None or self.longitude is None or other.latitude is None or other.longitude is None:

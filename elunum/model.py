@@ -289,6 +289,7 @@ class Results:
     corrected: bool = False  # the hits answer `suggestion`, not `query`
     relaxed: bool = False  # no document has all the words: the hits have some of them
     also: tuple[str, ...] = ()  # synonyms and expanded acronyms that were searched too
+    peers: int | None = None  # with `like`: comparable communes that publish, among which the hits are
 
 
 @dataclass(frozen=True, slots=True)

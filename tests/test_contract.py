@@ -22,7 +22,6 @@ import typer.main
 from elunum import geo, sources
 from elunum.cli import app
 from elunum.errors import SettingsError, SourceError
-from elunum.model import CodeInsee
 from elunum.settings import CHECKOUT, load
 from tests.installation import Installation
 
@@ -442,7 +441,8 @@ def test_a_territory_holds_what_it_publishes_and_what_is_about_it(
 def test_like_keeps_comparable_communes_and_puts_the_closest_first(
     insee: str, site: httpx.Client, everything: list[Result]
 ) -> None:
-    closest = {str(p.territory.code): p.closeness for p in geo.load().comparable(CodeInsee(insee), 100)}
+    published = {result["source"]["insee"] for result in everything} - {""}
+    closest = {str(p.territory.code): p.closeness for p in geo.load().comparables(published).of(insee, 100)}
     assert insee not in closest
     expected = [result for result in everything if result["source"]["insee"] in closest]
     results = all_of(site, like=insee)

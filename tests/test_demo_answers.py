@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import pytest
 
 from demo.pages import Web
+from elunum import geo
 from elunum.archive import ArchiveWriter
 from elunum.index import build, update
 from elunum.model import Hit, Page, Search
@@ -84,3 +85,23 @@ def test_the_best_pages_come_first(engine: Engine) -> None:
     }
     worst = sorted(scores.items(), key=lambda item: item[1])[:5]
     assert sum(scores.values()) / len(scores) >= FLOOR_OF_NDCG_AT_10, worst
+
+
+def test_the_mayor_of_a_small_commune_finds_examples_in_communes_of_its_size(engine: Engine) -> None:
+    mayor = geo.load().commune("68301")
+    assert mayor is not None
+    assert 1_200 < mayor.population < 1_400
+    found = engine.search(Search(q="tiers-lieu", like=mayor.code, one_per="collectivite"))
+    shown = {hit.source.commune: hit.comparable for hit in found.hits[:3]}
+    assert shown.keys() == {"Ungersheim", "Ayen", "Faux-la-Montagne"}
+    for hit in found.hits:
+        fewest, most = geo.band(mayor.population)
+        assert hit.source.population is not None
+        assert fewest <= hit.source.population <= most
+        assert f"contre {mayor.population // 1000}\u202f{mayor.population % 1000:03}" in hit.comparable
+
+
+def test_a_town_finds_the_participatory_budgets_of_towns_like_it(engine: Engine) -> None:
+    found = engine.search(Search(q="budget participatif", like="68278", one_per="collectivite"))
+    assert found.total >= 3
+    assert all(gain("budget participatif", hit) == 3 for hit in found.hits[:3])

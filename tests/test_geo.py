@@ -13,6 +13,7 @@ from elunum.model import Source, Territory
 from elunum.text import fold
 
 GEO = geo.load()
+ALL = GEO.comparables()
 
 
 def commune(code: str) -> Territory:
@@ -144,7 +145,7 @@ def test_the_territory_of_a_source_is_what_it_speaks_for() -> None:
 
 
 def test_comparable_communes_are_of_the_same_size_and_say_why() -> None:
-    found = GEO.comparable("68278", 20)
+    found = ALL.of("68278", 20)
     assert len(found) == 20
     for c in found:
         assert 2 / 3 <= c.territory.population / commune("68278").population <= 1.5
@@ -155,7 +156,7 @@ def test_comparable_communes_are_of_the_same_size_and_say_why() -> None:
 
 
 def test_the_reason_of_a_comparison_is_what_makes_it() -> None:
-    bourges = next(c for c in GEO.comparable("68066", 5) if c.territory.name == "Bourges")
+    bourges = next(c for c in ALL.of("68066", 5) if c.territory.name == "Bourges")
     assert bourges.reason == (
         "64\u202f186 habitants contre 66\u202f970, densité semblable (937 hab./km²), préfecture aussi, "
         "en communauté d’agglomération aussi, à 388 km"
@@ -164,7 +165,7 @@ def test_the_reason_of_a_comparison_is_what_makes_it() -> None:
 
 @pytest.mark.parametrize("code", ["68278", "75056", "97411", "01001"])
 def test_no_closer_commune_of_the_same_size_is_passed_over(code: str) -> None:
-    found = GEO.comparable(code, 10)
+    found = ALL.of(code, 10)
     kept = {c.territory.code for c in found}
     peers = {peer.code: peer for peer in GEO._peers["commune"][1]}
     me = peers[code]
@@ -175,18 +176,39 @@ def test_no_closer_commune_of_the_same_size_is_passed_over(code: str) -> None:
 
 
 def test_nearer_wins_when_all_else_is_equal() -> None:
-    best = GEO.comparable("04113", 3)
+    best = ALL.of("04113", 3)
     assert best[0].territory.departement == "04"
 
 
-@pytest.mark.parametrize("code", ["75056", "97411", "98735", "2A004", "55039"])
-def test_even_the_largest_the_farthest_and_the_empty_have_comparables(code: str) -> None:
-    assert len(GEO.comparable(code, 10)) == 10
+@pytest.mark.parametrize("code", ["97411", "98735", "2A004", "55039"])
+def test_even_the_farthest_and_the_empty_have_comparables(code: str) -> None:
+    assert len(ALL.of(code, 10)) == 10
+
+
+def test_nobody_is_compared_with_another_size_however_few_there_are() -> None:
+    assert [c.territory.name for c in ALL.of("75056", 10)] == ["Marseille"]
+    assert GEO.comparables({"75056", "59512"}).of("68278") == ()
+    assert geo.band(1_300) == (325, 5_200)
+    assert geo.band(0) == geo.band(99) == (0, 400)
+
+
+@given(st.sets(st.sampled_from([c.code for c in GEO.all("commune")[::200]]), max_size=60), st.integers(1, 8))
+def test_among_those_that_publish_the_closest_of_its_size_are_chosen(among: set[str], limit: int) -> None:
+    me = GEO.commune("26289")
+    assert me is not None
+    found = GEO.comparables(among).of(me.code, limit)
+    fewest, most = geo.band(me.population)
+    peers = {peer.code: peer for peer in GEO._peers["commune"][1]}
+    of_its_size = [peers[code] for code in among - {me.code} if fewest <= peers[code].population <= most]
+    if len(of_its_size) <= limit * 4:  # or else a narrower band is looked at
+        best = sorted(of_its_size, key=lambda peer: (peers[me.code].unlike(peer), peer.code))[:limit]
+        assert [c.territory.code for c in found] == [peer.code for peer in best]
+    assert {c.territory.code for c in found} <= {peer.code for peer in of_its_size}
 
 
 def test_an_epci_is_compared_with_epci() -> None:
-    assert {c.territory.kind for c in GEO.comparable("200066009", 10)} == {"epci"}
-    assert GEO.comparable("00000") == ()
+    assert {c.territory.kind for c in ALL.of("200066009", 10)} == {"epci"}
+    assert ALL.of("00000") == ()
 
 
 @given(st.text(max_size=60))

@@ -21,6 +21,7 @@ from tantivy import Query as EngineQuery
 
 from elunum import geo
 from elunum.errors import IndexVersionError
+from elunum.geo import Comparables
 from elunum.index import build
 from elunum.index.schema import SCALE, Shown, group_of, read_shown
 from elunum.index.tags import Referentiel, load_referentiel
@@ -60,7 +61,7 @@ SOURCES_SHOWN = 20
 """Values of the facet `source`, the most frequent ones; the other facets are whole."""
 
 PEERS = 100
-"""Comparable territories that `like` looks at."""
+"""Comparable territories that `like` looks at, the closest of those that publish."""
 
 ENOUGH = 200
 """Results with all the words from which those that lack some are left out. Measured: fewer costs recall."""
@@ -152,6 +153,8 @@ class _Served:
     searcher: tantivy.Searcher
     spelling: Spelling
     sources: dict[int, str]  # key, tab, name of each source by its number
+    published: dict[str, int]  # documents of each territory, by "commune:68278"
+    comparables: Comparables  # among the communes and EPCI that publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,7 @@ class Engine:
             corrected=answer.corrected,
             relaxed=answer.relaxed,
             also=also_shown(answer.others),
+            peers=len(answer.peers) if answer.asked.like else None,
         )
 
     def ranked(self, search: Search, limit: int) -> list[tuple[DocumentId, float]]:
@@ -331,9 +335,7 @@ class Engine:
         if territory is None:
             return None
         served = self._current()
-        comparable = self.geo.comparable(territory.code, PEERS) if territory.kind == "commune" else ()
-        counts = self._by_group(served, EngineQuery.all_query(), [territory, *(p.territory for p in comparable)])
-        shown = tuple(peer for peer in comparable if counts[_key(peer.territory)])[:peers]
+        shown = served.comparables.of(territory.code, peers)
         columns = [self._tags_of(served, t) for t in (territory, *(peer.territory for peer in shown))]
         rows = []
         for enjeu in self.referentiel.enjeux.values():
@@ -347,7 +349,7 @@ class Engine:
         return Collectivite(
             territory=territory,
             containing=self.geo.containing(territory) if territory.kind == "commune" else (),
-            documents=counts[_key(territory)],
+            documents=served.published.get(_key(territory), 0),
             peers=shown,
             mosaic=tuple(rows),
             newest=tuple(self._plain_hit(served, address) for _, address in newest),
@@ -430,7 +432,9 @@ class Engine:
             spelling = Spelling(build.read_vocabulary(path))
             searcher = index.searcher()
             sources = {group_of(source.partition("\t")[0]): source for source in build.count_sources(searcher)}
-            return _Served(about, target, index, index.schema, searcher, spelling, sources)
+            published = _terms_of(searcher, EngineQuery.all_query(), "territory", _GROUPS)
+            comparables = self.geo.comparables({key.partition(":")[2] for key in published})
+            return _Served(about, target, index, index.schema, searcher, spelling, sources, published, comparables)
         except (OSError, ValueError):  # tantivy says everything with ValueError
             raise IndexVersionError(
                 f"{path} cannot be opened; allow this user to write there, for the engine takes a lock, or run "
@@ -461,7 +465,7 @@ class Engine:
         others = alternatives(query.words)
         named = places(query.typed, self.geo)
         around = self.geo.containing(named[0].territories[0]) if named and named[0].territories else ()
-        peers = self.geo.comparable(asked.like, PEERS) if asked.like else ()
+        peers = served.comparables.of(asked.like, PEERS) if asked.like else ()
         filters = compiled.filters(served.schema, asked, peers)
         gains = [
             *compiled.near(served.schema, named, around, asks_for_home(query.typed, named), self.ranking),
@@ -661,11 +665,6 @@ class Engine:
             found[service.enjeu, service.nom] = counts.get(f"service:{service.nom}", 0)
         return found
 
-    def _by_group(self, served: _Served, query: EngineQuery, territories: Sequence[Territory]) -> dict[str, int]:
-        of_them = EngineQuery.boolean_query([(Occur.Must, query), (Occur.Must, _of(served.schema, territories))])
-        counts = _terms(served, of_them, "territory", len(territories) + 1)
-        return {_key(territory): counts.get(_key(territory), 0) for territory in territories}
-
     def _territory(self, key: str) -> Territory | None:
         kind, _, code = key.partition(":")
         return self.geo.territory(kind, code) if code else None
@@ -732,8 +731,12 @@ def _count(result: tantivy.SearchResult) -> int:
 
 
 def _terms(served: _Served, query: EngineQuery, field: str, size: int) -> dict[Any, int]:
+    return _terms_of(served.searcher, query, field, size)
+
+
+def _terms_of(searcher: tantivy.Searcher, query: EngineQuery, field: str, size: int) -> dict[Any, int]:
     asked = {"found": {"terms": {"field": field, "size": size}}}
-    found = served.searcher.aggregate(query, asked)["found"]["buckets"]
+    found = searcher.aggregate(query, asked)["found"]["buckets"]
     return {bucket["key"]: bucket["doc_count"] for bucket in found}
 
 

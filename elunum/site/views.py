@@ -21,11 +21,12 @@ from starlette.responses import RedirectResponse, Response
 
 from elunum import __version__
 from elunum.errors import QueryError
+from elunum.geo import band
 from elunum.index import tags
 from elunum.index.build import read_about
 from elunum.index.tags import Expression, Referentiel, load_referentiel
 from elunum.model import Document, DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
-from elunum.search.engine import FACTOR
+from elunum.search.engine import FACTOR, PEERS
 from elunum.search.request import from_params
 from elunum.site import metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
@@ -126,12 +127,30 @@ async def search(request: Request) -> Response:
         results=results,
         heading=f"«\u00a0{what.search.q}\u00a0»" if what.search.q else "Toutes les pages",
         chips=list(active_filters(here, what)),
+        compared=compared(here, what.search.like, results.peers or 0) if what.search.like else "",
         domaines=domaines_of(here.referentiel, what, results),
         groups=groups_of(what, results),
         years=pictures.years(what, results.facets.get("year", ())),
         pages=numbers_of_pages(what.search, results.total, here.settings.search.max_page),
         ways=list(ways_out(here, what, results.suggestion)) if not results.total else [],
     )
+
+
+def compared(here: Context, like: str, peers: int) -> str:
+    """Among whom the pages of communes comparable to `like` were looked for, in one sentence."""
+    me = here.geo.commune(like)
+    if me is None:
+        return "Ce code INSEE n’est celui d’aucune commune."
+    fewest, most = band(me.population)
+    sizes = f"de {replies.nombre(fewest)} à {replies.nombre(most)} habitants" if fewest else (
+        f"d’au plus {replies.nombre(most)} habitants"
+    )  # fmt: skip
+    if not peers:
+        return f"Aucune commune comparable à {me.name} ({sizes}) n’a encore de page ici."
+    if peers >= PEERS:
+        return f"Cherché chez les {peers} communes les plus semblables à {me.name}, parmi celles qui ont des pages ici."
+    who = "la seule commune comparable" if peers == 1 else f"les {peers} communes comparables"
+    return f"Cherché chez {who} à {me.name} ({sizes}) qui {'a' if peers == 1 else 'ont'} des pages ici."
 
 
 def groups_of(what: Asked, results: Results) -> list[Group]:

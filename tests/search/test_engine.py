@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from elunum import geo
 from elunum.errors import QueryError
 from elunum.model import Hit, Link, Results, Search, Source
 from elunum.search.engine import FACETS, Engine
@@ -330,6 +331,32 @@ def test_like_keeps_to_comparable_places_and_says_why(engine: Engine) -> None:
     found = ask(engine, "budget participatif", like="68278")
     assert [hit.source.name for hit in found.hits] == ["Wittenheim"]
     assert "habitants" in found.hits[0].comparable
+
+
+def test_comparable_places_are_chosen_among_those_that_publish(tmp_path: Path) -> None:
+    agen = Source("https://www.agen.fr/", "Agen", "commune", insee="47001", departement="47", region="75")
+    assert "47001" not in {peer.territory.code for peer in geo.load().comparables().of("68278", 100)}
+    voted = page("/vote", "Budget participatif : le vote", source=agen)
+    engine = engine_over(tmp_path, [*PAGES, voted])
+    found = ask(engine, "budget participatif", like="68278")
+    reasons = {hit.source.name: hit.comparable for hit in found.hits}
+    assert reasons.keys() == {"Wittenheim", "Agen"}
+    assert "32\u202f801 habitants contre 14\u202f380" in reasons["Agen"]
+    beside = engine.collectivite("68278")
+    assert beside is not None
+    assert [peer.territory.name for peer in beside.peers] == ["Wittenheim", "Agen"]
+
+
+def test_a_place_of_another_size_is_not_comparable_even_alone(engine: Engine) -> None:
+    assert ask(engine, like="75056").total == 0
+    assert ask(engine, like="59512").total == 0  # Roubaix: the others have seven times fewer inhabitants
+
+
+def test_an_intercommunalite_is_shown_beside_its_peers(tmp_path: Path) -> None:
+    dijon = Source("https://www.metropole.fr/", "Dijon Métropole", "epci", siren="242100410")
+    found = engine_over(tmp_path, [*PAGES, page("/tri", "Le tri", source=dijon)]).collectivite("200066009")
+    assert found is not None
+    assert [peer.territory.code for peer in found.peers] == ["242100410"]
 
 
 def test_similar_pages_come_from_elsewhere_without_copies(engine: Engine) -> None:

@@ -133,3 +133,17 @@ def test_each_way_out_of_an_empty_page_has_the_results_it_says(client: httpx.Cli
     for address, promised in ways:
         found = client.get("/api/v1/search?" + html.unescape(address).partition("?")[2]).json()["total"]
         assert found == int(promised) > 0, address
+
+
+@pytest.mark.parametrize(
+    ("insee", "said"),
+    [
+        ("68278", "les {peers} communes comparables à Rixheim (de 3 595 à 57 520 habitants) qui ont des pages ici."),
+        ("75056", "Aucune commune comparable à Paris (de 525 945 à 8 415 112 habitants) n’a encore de page ici."),
+        ("00000", "Ce code INSEE n’est celui d’aucune commune."),
+    ],
+)
+def test_a_comparison_says_with_whom_or_that_there_is_nobody(client: httpx.Client, insee: str, said: str) -> None:
+    peers = client.get(f"/api/v1/search?like={insee}&one_per=collectivite").json()["total"]
+    text = html.unescape(client.get(f"/recherche?like={insee}").text)
+    assert said.format(peers=peers) in text.replace("\u202f", " ")
