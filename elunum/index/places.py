@@ -18,7 +18,7 @@ from elunum.geo import Geo
 from elunum.model import Document, Territory
 from elunum.text import fold
 
-VERSION = "2"
+VERSION = "3"
 """Changes whenever a document could be given other places; all are then given theirs again."""
 
 MAX_PLACES = 30
@@ -49,7 +49,8 @@ _TAKES = _set(
     "canal bassin golfe baie ile monsieur madame m mme mr dr docteur professeur president directeur directrice "
     "ministre saint sainte fondation prix plan loi groupe societe marque operateur edition editions jean pierre "
     "marie paul louis michel francois philippe alain bernard claude jacques nicolas christian daniel martine "
-    "catherine isabelle sophie anne"
+    "catherine isabelle sophie anne tribunal administratif judiciaire appel "
+    "aeroport plaine plateau massif littoral"
 )
 _LOCATES = _set("a vers pres depuis")
 _ARTICLES = _set("le la les l du des au aux")
@@ -67,9 +68,14 @@ _GROUPINGS = re.compile(
     r"cc|ca|cu)"
     r"(?: (?:de|des|du|d|la|le|les|l))*$"
 )
+_ITS_EPCI = re.compile(
+    r"(?:^| )(?:communaute (?:de communes|d agglomeration|urbaine)|metropole|eurometropole|cc|ca|cu)"
+    r"(?: (?:de|des|du|d|la|le|l|les))*$"
+)
+"""« communauté d'agglomération de Chalon »: whatever it calls itself, the EPCI that this town leads."""
 _GROUPED = re.compile(r"\b(?:agglomeration|agglo|metropole|eurometropole|communaute|intercommunalite)\b")
 _BARE_EPCI = re.compile(
-    r"^(?:cc|ca|cu|communaute (?:de communes|d agglomeration|urbaine))(?: (?:des?|du|d|la|le|l|les))* "
+    r"^(?:cc|ca|cu|communaute (?:de communes|d agglomeration|urbaine)|metropole|eurometropole)(?: (?:des?|du|d))? "
 )
 _ARTICLE = re.compile(r"^(?:le|la|les|l) ")
 
@@ -91,8 +97,9 @@ _BRACKET = re.compile(r"\s*[(\[]\s*(?:([A-ZÉÈÎÔ][^()\d\[\]]{2,40}?)|(\d[\dAB
 _POSTAL = re.compile(r"(?:^|[\s(,;:–-])(?:F-|F )?(\d{5})[\s,–-]{1,3}$")
 _STOP = re.compile(r"[\n!?:;•·|]|\.(?=\s)")
 _BETWEEN = re.compile(
-    r"\s{0,2}(?:[,/&+–-]|et|ou|,\s?et)\s{1,2}(?:d['’]|du |de la |des |de |à |au |l['’]|la |le |les )?"
+    r"\s{0,2}(?:[,/&+–-]|et|ou|,\s?et)\s{1,2}(?:de l['’]|d['’]|du |de la |des |de |à |au |l['’]|la |le |les )?"
 )
+_LINE_END = re.compile(r"\s*(?:\(|\n|$)")
 _SENTENCE = re.compile(r"(?:^|[\n.!?:•·|«\"“(*–—]\s*|\d\)\s*)$")
 
 
@@ -115,6 +122,7 @@ class _Mention:
     article: bool  # « la Vienne », « du Nord »
     institution: bool  # « préfet de l'Isère », « dans l'Isère »
     opening: bool  # at the start of a sentence, where every word has a capital
+    whole: bool  # alone on its line, as a heading or an item is
     joined: bool  # a capitalised word touches it: part of a longer name
     departements: tuple[str, ...]  # codes given in brackets or by a postal code
     address: bool  # a postal code stands before it
@@ -124,6 +132,7 @@ class _Mention:
     start: int
     title: bool
     name: str  # as compared
+    written: str  # as the page has it
     often: bool = False  # said in the title, or more than once
 
 
@@ -177,19 +186,27 @@ class Places:
 
     def _longest_name(self, words: list[_Word], at: int, text: str) -> tuple[int, int, tuple[Owner, ...], str] | None:
         """First and last word of the longest name that starts at `at`, with or without the article before it."""
-        starts = [at]
-        if at and words[at - 1].key in _ARTICLES and words[at].start - words[at - 1].end <= 1:
-            starts.insert(0, at - 1)
-        for first in starts:
-            head = {"du": "le", "au": "le", "des": "les", "aux": "les"}.get(words[first].key, words[first].key)
-            longest = self._longest.get(head if first < at else words[first].key, 0)
-            for last in range(min(len(words), first + longest) - 1, at - 1, -1):
-                if not words[last].capital or not _one_name(words, first, last, text):
-                    continue
-                keys = [head if first < at else words[first].key, *(w.key for w in words[first + 1 : last + 1])]
-                name = " ".join(keys)
-                if owners := self._names.get(name):
-                    return first, last, owners, name
+        found = self._name_from(words, at, at, words[at].key, text)
+        before = words[at - 1]
+        if at and before.key in _ARTICLES and words[at].start - before.end <= 1:
+            article = {"du": "le", "au": "le", "des": "les", "aux": "les"}.get(before.key, before.key)
+            with_article = self._name_from(words, at - 1, at, article, text)
+            # « la Marne » is the département unless it has a capital: La Marne is a village.
+            if with_article and not (
+                found and (found[1] > with_article[1] or (not before.capital and _is_large(found[2])))
+            ):
+                return with_article
+        return found
+
+    def _name_from(
+        self, words: list[_Word], first: int, at: int, head: str, text: str
+    ) -> tuple[int, int, tuple[Owner, ...], str] | None:
+        """The longest name whose words start at `first`, the first of them read as `head`, its capital at `at`."""
+        for last in range(min(len(words), first + self._longest.get(head, 0)) - 1, at - 1, -1):
+            name = " ".join((head, *(w.key for w in words[first + 1 : last + 1])))
+            owners = self._names.get(name)
+            if owners and _one_name(words, first, last, text, capitals=any(kind == "commune" for kind, _ in owners)):
+                return first, last, owners, name
         return None
 
     def _mention(
@@ -208,6 +225,7 @@ class Places:
         lead = [key for key in before if key not in ("de", "d", "la", "le", "les", "l", "des", "du")]
         nearest = lead[-1] if lead and lead[-1] in before[-4:] else ""
         previous, following = text[start - 1 : start], text[end : end + 2]
+        kinds = {kind for kind, _ in owners}
         touched = bool(
             (first and previous in "-_" and previous)
             or (following[:1] == "-" and following[1:].isalpha())
@@ -215,6 +233,7 @@ class Places:
                 first
                 and words[first - 1].capital
                 and words[first - 1].key not in _SMALL
+                and ("commune" in kinds or not text[words[first - 1].start : words[first - 1].end].isupper())
                 and text[words[first - 1].end : start] in (" ", "\u00a0")
             )
             or (
@@ -224,11 +243,12 @@ class Places:
             )
         )
         grouping = _GROUPINGS.search(" ".join(before)) is not None
-        kinds = {kind for kind, _ in owners}
         if "epci" in kinds and (grouping or kinds == {"epci"}):
             owners = tuple(o for o in owners if o[0] == "epci")
         elif "epci" in kinds:
             owners = tuple(o for o in owners if o[0] != "epci")
+        elif "commune" in kinds and _ITS_EPCI.search(" ".join(before)):
+            owners = self._led_by(owners)
         departements = list(self._bracketed(text, end))
         postal = _POSTAL.search(text[max(0, start - 12) : start])
         if postal:
@@ -245,6 +265,7 @@ class Places:
             or (first < last and words[first].key in ("au", "aux")),
             article=bool(before) and before[-1] in _ARTICLES,
             institution=bool(_INSTITUTIONS & set(before[-4:])),
+            whole=text[start - 1 : start] in ("", "\n") and _LINE_END.match(text, end) is not None,
             opening=_SENTENCE.search(text[max(0, start - 4) : start]) is not None,
             joined=touched or nearest in _TAKES,
             departements=tuple(departements),
@@ -255,7 +276,19 @@ class Places:
             start=start,
             title=title,
             name=name,
+            written=text[start:end],
         )
+
+    def _led_by(self, owners: tuple[Owner, ...]) -> tuple[Owner, ...]:
+        """The EPCI whose largest commune is one of these; these when there is none."""
+        led = []
+        for kind, code in owners:
+            town = self._geo.territory(kind, code)
+            if kind == "commune" and town is not None and town.epci:
+                largest = max(self._geo.communes_of("epci", town.epci), key=lambda commune: commune.population)
+                if largest.code == code:
+                    led.append(("epci", town.epci))
+        return tuple(led) or owners
 
     def _bracketed(self, text: str, end: int) -> Iterator[str]:
         """Codes of the départements in brackets after a name: « Rixheim (68) », « Rixheim (Haut-Rhin) »."""
@@ -319,15 +352,17 @@ class Places:
         return mention.cedex or (mention.address and (mention.departements or ("",))[-1] in ("75", "92", "93"))
 
     def _listed(self, mentions: list[_Mention]) -> set[int]:
-        """Mentions that follow or precede another département within a few characters: « Gard, Hérault, Somme »."""
+        """Mentions in a list of départements: « Gard, Hérault, Somme ». One of them at least is no commune too."""
         found: set[int] = set()
-        last: int | None = None
-        for n, mention in enumerate(mentions):
-            if not any(kind == "departement" for kind, _ in mention.owners):
+        run: list[int] = []
+        for n, mention in enumerate([*mentions, None]):
+            kinds = {kind for kind, _ in mention.owners} if mention else set()
+            if mention and "departement" in kinds and run and mention.listed and run[-1] == n - 1:
+                run.append(n)
                 continue
-            if last is not None and 0 < mention.start - mentions[last].start - len(mentions[last].name) <= 8:
-                found |= {last, n}
-            last = n
+            if len(run) > 1 and any("commune" not in {kind for kind, _ in mentions[m].owners} for m in run):
+                found.update(run)
+            run = [n] if "departement" in kinds else []
         return found
 
     def _large(self, mention: _Mention, listed: bool, home: str) -> tuple[Owner, ...]:
@@ -339,7 +374,7 @@ class Places:
         regions = tuple(o for o in mention.owners if o[0] == "region")
         if regions and not mention.joined:
             return departements + regions
-        if not departements or mention.joined or (mention.located and "commune" in kinds):
+        if not departements or mention.joined or (mention.located and "commune" in kinds and not listed):
             return ()
         if departements[0][1] in mention.departements and not mention.address:
             return departements  # « Mayenne (53) »
@@ -354,6 +389,8 @@ class Places:
         return departements if departements[0][1] == home and mention.article else ()
 
     def _epci(self, mention: _Mention, home: str) -> tuple[Owner, ...]:
+        if mention.nearest in _TAKES and not mention.announced:
+            return ()  # « aéroport de Nice Côte d'Azur »
         if not (mention.announced or _GROUPED.search(mention.name) or mention.words > 3):
             return ()
         if len(mention.owners) == 1:
@@ -375,6 +412,9 @@ class Places:
             return "commune", said[0].code
         if mention.departements and not said and not mention.address:
             return None
+        if len(communes) > 1 and not mention.written.isascii():
+            # « Brécé » is not « Brecé »; a page that writes accents writes those of the name.
+            communes = [t for t in communes if _spelt(t.name) == _spelt(mention.written)] or communes
         if len(communes) == 1:
             found = communes[0]
         elif alone:
@@ -405,6 +445,8 @@ class Places:
             return commune.population > 2_000 or near or (mention.often and name == mention.name)
         if mention.words > 2 or (mention.words == 2 and (near or commune.population > 3_000)):
             return not mention.name.startswith(("saint ", "sainte ")) or near or commune.population > 20_000
+        if mention.whole and not common:
+            return commune.population > 2_000 or near
         if common or mention.opening:
             return False
         return commune.population > 10_000 or (near and commune.population > 1_000)
@@ -420,8 +462,11 @@ def _grouped(pairs: Iterator[tuple[str, Owner]]) -> dict[str, set[Owner]]:
 def _variants(key: str, kind: str) -> set[str]:
     """How a territory may be called: « CA Mulhouse Alsace Agglomération » also without « CA »."""
     if kind == "epci":
-        return {key, _ARTICLE.sub("", _BARE_EPCI.sub("", key))}
-    return {key}
+        bare = _BARE_EPCI.sub("", key)
+        return {key, bare, _ARTICLE.sub("", bare)}
+    # « Petit-Quevilly » for Le Petit-Quevilly; one word alone would be any word.
+    bare = _ARTICLE.sub("", key)
+    return {key, bare} if " " in bare else {key}
 
 
 def _word(match: re.Match[str], text: str) -> _Word:
@@ -431,12 +476,27 @@ def _word(match: re.Match[str], text: str) -> _Word:
     return _Word(match.start(), match.end(), {"st": "saint", "ste": "sainte"}.get(key, key), capital)
 
 
-def _one_name(words: list[_Word], first: int, last: int, text: str) -> bool:
-    """Whether these words can be one name: one space, hyphen or apostrophe apart, capitals but for small words."""
+def _spelt(name: str) -> str:
+    """A name with its accents, hyphens and apostrophes left out."""
+    return " ".join(_WORD.findall(name.lower()))
+
+
+def _is_large(owners: tuple[Owner, ...]) -> bool:
+    return any(kind in ("departement", "region") for kind, _ in owners)
+
+
+def _one_name(words: list[_Word], first: int, last: int, text: str, capitals: bool) -> bool:
+    """Whether these words can be one name: one space, hyphen or apostrophe apart.
+
+    capitals: every word but small ones must have one, for communes bear the names of things; « Polynésie française »
+    and « Caen la mer » have only the first.
+    """
+    if not words[last].capital and (capitals or words[last].key in _RARE):
+        return False
     for n in range(first, last):
         between = text[words[n].end : words[n + 1].start]
         if between not in (" ", "-", "'", "’", "\u00a0", "‑", " - ", "–"):  # noqa: RUF001 - as pages write it
             return False
-        if n > first and not words[n].capital and words[n].key not in _INSIDE:
+        if capitals and n > first and not words[n].capital and words[n].key not in _INSIDE:
             return False
     return True
