@@ -25,12 +25,15 @@ _CLEAN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-]+(?:\.[A-Za-z0-9_~-]+)*)+/?", re.AS
 _OUTSIDE_PATH = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9\-._~!$&'()*+,;=:@/]")
 _OUTSIDE_QUERY = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?]")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_PATH_SESSION = re.compile(r";(?:jsessionid|phpsessid|sessionid|sid)=[^/;]*", re.IGNORECASE)
+_PATH_SESSION = re.compile(r";(?:jsessionid|phpsessid|sessionid|sid)=[^/;]*|/\(S\([a-z0-9]{24}\)\)(?=/)", re.IGNORECASE)
+"""The second form is that of ASP.NET without cookies."""
 _IDLE_PARAMETER = re.compile(
     # What follows readers around, and what only names their session: the page is the same without.
     r"(?:utm_\w*|mtm_\w*|pk_(?:campaign|kwd|source|medium|content)|matomo_\w*|at_(?:medium|campaign|custom\d+)|xtor|"
-    r"fbclid|gclid|dclid|gclsrc|msclkid|yclid|igshid|mc_[ce]id|_ga|_gl|_hsenc|_hsmi|wt_\w*|"
-    r"phpsessid|jsessionid|aspsessionid\w*|sessionid|session_id|oscsid|zenid|cfid|cftoken)(?:=|$)",
+    r"fbclid|fb_action_\w*|gclid|dclid|gclsrc|gbraid|wbraid|gad_\w*|srsltid|msclkid|yclid|twclid|ttclid|li_fat_id|igshid|"
+    r"igsh|mc_[ce]id|mkt_tok|_ga|_gl|_hsenc|_hsmi|wt_\w*|"
+    r"phpsessid|jsessionid|aspsessionid\w*|sessionid|session_id|sessid|ezsessid\w*|fe_typo_user|oscsid|zenid|cfid|"
+    r"cftoken)(?:=|$)",
     re.IGNORECASE,
 )
 _DEFAULT_PORT = {"http": 80, "https": 443}

@@ -38,7 +38,7 @@ from elunum.crawl.robots import (
     reserved,
 )
 from elunum.crawl.robots import read as read_rules
-from elunum.crawl.scope import Scope, shape
+from elunum.crawl.scope import Parameters, Scope, shape, without
 from elunum.errors import SettingsError
 from elunum.settings import CrawlSettings
 from elunum.urls import canonical, document_id, host_of
@@ -65,14 +65,14 @@ SHARING = 8
 """Hosts of one address open side by side; its others wait outside the window."""
 
 MAX_SAME_SHAPE = 1_000
-"""Addresses of one shape that links may add to a host: what has more is a machine counting."""
+"""Addresses of one shape that links may add to a host, and as many again as proved useful: what has more is a machine
+counting, or an old site with many articles, whose next ones wait for the night after."""
 
-IDLE_VOTES = 3
 BUDGET_GROWTH = 20
 """The page budget of a host stops at so many times the setting."""
 
 PARKED = 1e200
-"""The due date of what is over the budget: kept for the night when the budget has grown, as many as the budget."""
+"""The due date of what is over the budget, or of a shape that has many: kept for the night when there is room."""
 
 REFUSED_BY_BODY = frozenset({"noindex", "reserved", "canonical elsewhere"})
 """Reasons that a page may itself give not to be kept: while its validators hold, it gives them still."""
@@ -140,10 +140,7 @@ create table if not exists runs (
     stopped_by text not null default ''     -- why it ended before nothing was due
 );
 {_REFUSALS};
-create table if not exists idle (
-    host integer not null, name text not null, votes integer not null,  -- parameters that did not change a page
-    primary key (host, name)
-) without rowid;
+drop table if exists idle;
 create table if not exists errors (
     run integer not null, host text not null, reason text not null, n integer not null,
     primary key (run, host, reason)
@@ -186,8 +183,8 @@ class Host:
     parked: int
     budget: int = 0  # addresses that may still be added; grows between runs, with what was useful
     docs: set[int] | None = None  # what is known of it, read when links are found
-    shapes: Counter[str] = field(default_factory=Counter)
-    idle: frozenset[str] = frozenset()  # parameters that do not change its pages
+    shapes: Counter[str] = field(default_factory=Counter)  # of what links added: of no use yet, less what was useful
+    parameters: Parameters = field(default_factory=Parameters)
     reserved: Reserved = NOTHING_RESERVED
     answered: list[float] = field(default_factory=list)  # seconds of each answer not yet written
     unsettled: bool = False
@@ -516,30 +513,56 @@ class Frontier:
         host = Host(id, name, rules, pause, free_at, since, useful, lies, known, parked)
         host.reserved = reserved(tdm) if tdm is not None else NOTHING_RESERVED
         if parked:
-            self._learn(host)
-            if host.budget > 0:
-                woken = self._db.execute(
-                    "update urls set due = 0 where host = ?1 and doc in "
-                    "(select doc from urls where host = ?1 and due >= ?2 order by kind, rank limit ?3)",
-                    (id, PARKED, host.budget),
-                ).rowcount
-                host.budget -= woken
-                host.parked -= woken
+            self._wake(host)
         self._open[id] = host
         return host
+
+    def _wake(self, host: Host) -> None:
+        """Make due what was parked, as far as there is room now."""
+        self._learn(host)
+        if host.budget <= 0:
+            return
+        rows = [
+            (doc, shape(url) if rank >= 10 else "")
+            for doc, url, rank in self._db.execute(
+                "select doc, url, rank from urls where host = ? and due >= ? order by kind, rank", (host.id, PARKED)
+            )
+        ]
+        left = Counter(form for _, form in rows)
+        woken: list[tuple[int, int]] = []
+        for doc, form in rows:
+            if len(woken) < host.budget and (not form or host.shapes[form] - left[form] < MAX_SAME_SHAPE):
+                left[form] -= 1
+                woken.append((host.id, doc))
+        with self.together():
+            self._db.executemany("update urls set due = 0 where host = ? and doc = ?", woken)
+        host.budget -= len(woken)
+        host.parked -= len(woken)
 
     def _learn(self, host: Host) -> set[int]:
         """Read what is known of a host, once."""
         if host.docs is None:
             host.docs, host.parked = set(), 0
-            rows = self._db.execute("select doc, url, rank, due from urls where host = ?", (host.id,))
-            for doc, url, rank, due in rows:
+            texts: dict[str, bytes] = {}
+            useful: set[tuple[str, bytes]] = set()
+            rows = self._db.execute(
+                "select doc, url, rank, due, text_digest from urls where host = ? order by fetched", (host.id,)
+            )
+            for doc, url, rank, due, text in rows:
                 host.docs.add(doc)
                 host.parked += due >= PARKED
+                if text is not None:
+                    texts[url] = text
                 if rank >= 10:
-                    host.shapes[shape(url)] += 1
-            votes = self._db.execute("select name from idle where host = ? and votes >= ?", (host.id, IDLE_VOTES))
-            host.idle = frozenset(name for (name,) in votes)
+                    form = shape(url)
+                    if text is None or (form, text) in useful:
+                        host.shapes[form] += 1
+                    else:
+                        host.shapes[form] -= 1
+                        useful.add((form, text))
+            for url, text in texts.items():
+                if "?" in url:
+                    host.parameters.note(url, text, texts.get)
             allowed = self._settings.pages_per_host
             host.known = len(host.docs)
             host.budget = min(allowed + host.useful, allowed * BUDGET_GROWTH) - host.known + host.parked
@@ -553,11 +576,11 @@ class Frontier:
             return Visit(host, Kind.ROBOTS, False, 0, f"{self._scheme(host)}://{host.name}/robots.txt")
         while host.queue or self._refill(host):
             visit = host.queue.popleft()
-            if host.idle and visit.rank >= 10 and not visit.archived:
-                shorter = _without(visit.url, host.idle)
+            if (idle := host.parameters.idle) and visit.rank >= 10 and not visit.archived:
+                shorter = without(visit.url, idle)
                 if shorter != visit.url:
                     self.add(host, [Found(shorter, visit.kind, visit.rank)])
-                    self._end(visit, "refused", "idle parameter", every=self._settings.revisit_max_days)
+                    self._end(visit, "refused", "idle parameter", every=7.0)
                     continue
             if not host.rules.allows(visit.url):
                 self._end(visit, "refused", "robots", every=7.0)
@@ -762,8 +785,8 @@ class Frontier:
         new, listed, docs = 0, False, self._learn(host)
         with self.together():
             for one in found:
-                if host.idle and one.rank >= 10 and "?" in one.url:
-                    one = replace(one, url=_without(one.url, host.idle))
+                if (idle := host.parameters.idle) and one.rank >= 10 and "?" in one.url:
+                    one = replace(one, url=without(one.url, idle))
                 doc = _doc(one.url)
                 name = host_of(one.url)
                 if name != host.name:
@@ -775,50 +798,38 @@ class Frontier:
                     if one.lastmod:
                         self._relisted(host, doc, one.lastmod)
                     continue
-                if host.budget < -self._settings.pages_per_host:
+                form = shape(one.url) if one.rank >= 10 else ""
+                if form and host.shapes[form] >= 2 * MAX_SAME_SHAPE:
+                    self.counts["too many alike"] += 1
+                    continue
+                parked = host.budget <= 0 or (form and host.shapes[form] >= MAX_SAME_SHAPE)
+                if parked and host.parked >= self._settings.pages_per_host:
                     self.counts["over budget"] += 1
                     continue
-                if one.rank >= 10:
-                    form = shape(one.url)
-                    if host.shapes[form] >= MAX_SAME_SHAPE:
-                        self.counts["too many alike"] += 1
-                        continue
-                    host.shapes[form] += 1
                 docs.add(doc)
                 host.known += 1
-                host.budget -= 1
-                host.parked += host.budget < 0
-                self._insert(host.id, doc, one, due=PARKED if host.budget < 0 else 0.0)
+                if form:
+                    host.shapes[form] += 1
+                if parked:
+                    host.parked += 1
+                else:
+                    host.budget -= 1
+                self._insert(host.id, doc, one, due=PARKED if parked else 0.0)
                 new += 1
             if listed:
                 host.queue.clear()  # what a list said may have changed what is due
         return new
 
-    def compare(self, visit: Visit, text_digest: bytes) -> None:
-        """Look among the pages of the same path for one with the same text: what tells their addresses apart is idle.
+    def compare(self, visit: Visit, text_digest: bytes) -> bool:
+        """Learn what the parameters of a page do; whether another page of the same path has the same text."""
+        self._learn(visit.host)
+        return visit.host.parameters.note(visit.url, text_digest, lambda url: self._text_of(visit.host, url))
 
-        A parameter is believed idle after three such pairs; links then lose it before they are known.
-        """
-        path = visit.url.partition("?")[0]
-        same = self._db.execute(
-            "select url from urls where host = ? and text_digest = ? and doc <> ? and archived limit 5",
-            (visit.host.id, text_digest, visit.doc),
-        )
-        for (url,) in same:
-            if url.partition("?")[0] != path:
-                continue
-            names = {part.partition("=")[0] for part in _parameters(url) ^ _parameters(visit.url)}
-            if len(names) == 1:
-                self._db.execute(
-                    "insert into idle values (?, ?, 1) on conflict do update set votes = votes + 1",
-                    (visit.host.id, *names),
-                )
-                (votes,) = self._db.execute(
-                    "select votes from idle where host = ? and name = ?", (visit.host.id, *names)
-                ).fetchone()
-                if votes >= IDLE_VOTES:
-                    visit.host.idle |= names
-                return
+    def _text_of(self, host: Host, url: str) -> bytes | None:
+        row = self._db.execute(
+            "select text_digest from urls where host = ? and doc = ?", (host.id, _doc(url))
+        ).fetchone()
+        return row[0] if row else None
 
     # --- the details ---------------------------------------------------------------------------------------------
 
@@ -1105,17 +1116,6 @@ def _doc(url: str) -> int:
     """The document id as SQLite stores whole numbers."""
     number = int(document_id(url), 16)
     return number - (1 << 64) if number >= 1 << 63 else number
-
-
-def _parameters(url: str) -> set[str]:
-    return set(url.partition("?")[2].split("&")) - {""}
-
-
-def _without(url: str, names: frozenset[str]) -> str:
-    """The address without these parameters."""
-    path, _, query = url.partition("?")
-    kept = "&".join(part for part in query.split("&") if part.partition("=")[0] not in names)
-    return f"{path}?{kept}" if kept else path
 
 
 def is_alive(owner: str) -> bool:

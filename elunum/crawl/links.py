@@ -53,6 +53,7 @@ class Links:
     canonical: str  # of <link rel=canonical>, "" when it has none
     feeds: tuple[str, ...]
     text_digest: bytes  # 8 bytes: equal when title and visible text are
+    text_bytes: int  # of that text
 
 
 def orders_of_headers(headers: Iterable[tuple[str, str]], agent: str) -> Orders:
@@ -135,7 +136,9 @@ def read(body: bytes, charset: str, agent: str) -> Links:
             hrefs[href.partition("#")[0]] = None
             if len(hrefs) >= MAX_LINKS:
                 break
-    return Links(Orders(noindex, nofollow, reserved), tuple(hrefs), base, canonical, tuple(feeds), _text_digest(tree))
+    text = _text(tree).encode("utf-8", "replace")
+    digest = hashlib.sha256(text).digest()[:8]
+    return Links(Orders(noindex, nofollow, reserved), tuple(hrefs), base, canonical, tuple(feeds), digest, len(text))
 
 
 def _reasonable(text: str) -> str:
@@ -172,10 +175,11 @@ def _decoded(body: bytes, charset: str) -> str:
     return body.decode("utf-8", "replace")
 
 
-def _text_digest(tree: LexborHTMLParser) -> bytes:
+def _text(tree: LexborHTMLParser) -> str:
+    """Title and visible text, blanks made one."""
     title = tree.css_first("title")
     said = title.text() if title is not None else ""
     tree.strip_tags(["script", "style", "noscript", "template"])
     body = tree.body
     said += "\n" + (body.text(separator=" ") if body is not None else "")
-    return hashlib.sha256(" ".join(said.split()).encode("utf-8", "replace")).digest()[:8]
+    return " ".join(said.split())

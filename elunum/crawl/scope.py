@@ -6,7 +6,8 @@ A site is a host, or a host and a path where many share one host. `www.` and the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from urllib.parse import unquote_plus, urlsplit
 from zlib import crc32
@@ -21,23 +22,50 @@ _NOT_TEXT = re.compile(
     re.IGNORECASE,
 )
 _IDLE_PATH = re.compile(
-    r"/(?:wp-json|wp-login\.php|wp-admin|xmlrpc\.php|cgi-bin|cart|panier|login|logout|connexion|deconnexion|signin|"
-    r"signup|register|user/(?:login|register|password)|feed|print|imprimer|printpdf|share|ical|webcal)(?:/|$)",
+    r"/(?:wp-json|wp-login|wp-admin|xmlrpc|cgi-bin|cart|panier|login|logout|connexion|deconnexion|signin|signup|register|"
+    r"user/(?:login|register|password)|component/(?:mailto|users)|comment/reply|search/(?:node|site|user)|"
+    r"feed|trackback|embed|print|imprimer|printpdf|printmail|share|tipafriend|ical|webcal)(?:\.\w{2,5})?(?:/|$)|/amp/?$",
     re.IGNORECASE,
 )
 _IDLE_PARAMETER = re.compile(
-    # Views of a page that exists elsewhere, orders of a list, and what only logs in, votes, replies or shares.
-    r"(?:print|imprimer|imprimable|printable|pdf|tmpl|replytocom|share|sharer|action|do|redirect|redirect_to|return|"
-    r"returnurl|destination|sort|order|orderby|order_by|tri|sens|dir|view_mode|viewmode|layout|theme|font|fontsize|"
-    r"contrast|add-to-cart|ical|outlook-ical|eventdisplay|tribe-bar-date|tribe_\w*|calendar|mois|month|semaine|week|"
-    r"jour|day|annee|year|date|datedebut|date_debut|datefin|date_fin|from|to|cal_\w*)",
-    re.IGNORECASE,
+    # Judged as name=value; of a[b][c]=value, as a=value, b=value and c=value. First what only logs in, votes, answers,
+    # shares or shows a page or a list otherwise, whatever the value.
+    r"(?:print|imprimer|imprimable|printable|tmpl|share|sharer|replytocom|unapproved|preview|amp|noamp|feed|ajax|"
+    r"redirect|redirect_to|return|returnurl|destination|sort|order|sort_by|sort_order|orderby|order_by|tri|"
+    r"items_per_page|view_mode|viewmode|font|fontsize|contrast|add-to-cart|ical|outlook-ical)=.*|"
+    # Then names that old sites give to their pages too: the value tells.
+    r"\w*=(?:print|printable|printer|imprimer|impression|imprimable)|pdf=(?:1|true|yes|oui|)|(?:sens|dir)=(?:asc|desc)|"
+    r"(?:action|do)=(?:edit|login|logout|register|lostpassword|history|revisions|diff|send|share|vote|rss|raw|export_\w*|"
+    r"index|recent|backlink|media|converser|cookie)|view=(?:login|reset|remind|registration)|option=com_(?:mailto|users)|"
+    r"page=(?:backend\w*|ical|imprim\w*|login|spip_pass|forum|spipdf|article_pdf)|"
+    r"format=(?:feed|pdf|raw|json|xml|rss|atom|ical|ics|opensearch)|type=(?:rss|atom|98)|"
+    r"(?-i:C)=(?-i:[NMSD])(?:;O=[AD])?",  # the columns of a folder that Apache lists
+    re.IGNORECASE | re.DOTALL,
 )
-_FACET = re.compile(r"(?:f|filter|filters|filtre|filtres|facet|facets)(?:\[.*\]|_\w+)?$", re.IGNORECASE)
-_YEAR = re.compile(r"(?<!\d)((?:1[0-9]|2[0-9])\d\d)[-/](?:0?[1-9]|1[0-2])(?:[-/](?:0?[1-9]|[12]\d|3[01]))?(?!\d)")
+_FACET = re.compile(r"(?:filter|filters|filtre|filtres|facet|facets)(?:_\w+)?$", re.IGNORECASE)
+_CALENDAR_PARAMETER = re.compile(
+    r"(?:eventdisplay|tribe[-_].*|calendar|cal[-_]\w*|simcal\w*|mois|month|mo|semaine|week|jour|day|annee|year|yr|mini|"
+    r"date|getdate|iccaldate|occurrence|datedebut|date_debut|datefin|date_fin)=.*|(?:from|to)=\d{4}-.*|"
+    r"view=(?:day|week|month|year)|task=(?:(?:day|week|month|year|cat)\..*|calendar|ical\w*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ITEM = re.compile(r"\[(?:tt_news|news|event|article|uid)\]$")
+"""TYPO3's detail of one thing, dated in its address or not."""
+
+_CALENDAR = re.compile(
+    r"(?<![a-z])(?:agenda|calendrier|calendar|ev[ea]nement|event|manifestation)s?(?![a-z])", re.IGNORECASE
+)
+_CALENDAR_VIEWS = re.compile(r"(?:(?:jour|day|date|mois|month|semaine|week|liste|list)/)*", re.IGNORECASE)
+_CALENDAR_MADE = re.compile(
+    r"/(?:action|exact_date|page_offset|request_format)~|/(?:day|week|month|year)\.(?:listevents|calendar)(?:/|$)"
+)
+_DAY = re.compile(r"(?:\d{4}([-/])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}|(?:19|20)\d{6})/?")
+_YEAR = re.compile(r"(?<!\d)((?:19|2[01])\d\d)[-/](?:0?[1-9]|1[0-2])(?!\d)")
+_DATE = re.compile(r"[/=](20\d\d)(?:-(?:0?[1-9]|1[0-2])(?:-\d{1,2})?|/(?:0?[1-9]|1[0-2])/\d{1,2})(?=/?(?:[?&]|$))")
 _NUMBERS = re.compile(r"\d+")
+_ANYTHING = frozenset({"", "all", "tous", "toutes"})
 MAX_DEPTH = 12
-MAX_PARAMETERS = 4
+MAX_PARAMETERS = 8
 
 
 class Scope:
@@ -95,14 +123,19 @@ def shape(url: str) -> str:
     return _NUMBERS.sub("#", path) + ("?" + _NUMBERS.sub("#", names) if names else "")
 
 
+def is_no_text(url: str) -> bool:
+    """Whether the ending of an address is that of pictures, sounds, programs or data."""
+    last = url.partition("?")[0].rpartition("/")[2]
+    return "." in last and _NOT_TEXT.fullmatch(last.rpartition(".")[2]) is not None
+
+
 def trap(url: str) -> str:
     """Why a canonical address is not worth a visit: a short constant, or "" when it is.
 
     Only what pages link to is judged so; what a sitemap lists is taken at its word.
     """
     path, _, query = url.split("/", 3)[3].partition("?")
-    last = path.rpartition("/")[2]
-    if "." in last and _NOT_TEXT.fullmatch(last.rpartition(".")[2]):
+    if is_no_text(url):
         return "not a text"
     if _IDLE_PATH.search("/" + path):
         return "not a page"
@@ -111,18 +144,46 @@ def trap(url: str) -> str:
         return "too deep"
     if _repeats(segments):
         return "repeated segments"
-    if query:
-        names = [unquote_plus(part.partition("=")[0]) for part in query.split("&")]
-        if len(names) > MAX_PARAMETERS or len(set(names)) < len(names):
-            return "facets"
-        if any(_FACET.match(name) for name in names):
-            return "facets"
-        if any(_IDLE_PARAMETER.fullmatch(name) for name in names):
-            return "another view"
-    this_year = datetime.now(UTC).year
-    if any(not 1990 <= int(year) <= this_year + 1 for year in _YEAR.findall(path + "?" + query)):
-        return "calendar"
-    return ""
+    if query and (reason := _made_by(query)):
+        return reason
+    return "calendar" if _is_calendar(f"/{path}", query) else ""
+
+
+def _made_by(query: str) -> str:
+    """Why the parameters of an address say that it is another view of a page, or one of too many."""
+    pairs = [
+        (unquote_plus(name), unquote_plus(value)) for name, _, value in (p.partition("=") for p in query.split("&"))
+    ]
+    # Forms send what was left empty too.
+    chosen = [name for name, value in pairs if value.lower() not in _ANYTHING]
+    if len(chosen) > MAX_PARAMETERS or len(set(chosen)) < len(chosen) or any(name.startswith("f[") for name in chosen):
+        return "facets"
+    told = [(name.replace("]", "").split("["), value) for name, value in pairs]
+    if any(_FACET.match(part) for parts, _ in told for part in parts):
+        return "facets"
+    if any(_IDLE_PARAMETER.fullmatch(f"{part}={value}") for parts, value in told for part in parts):
+        return "another view"
+    dates = [v for parts, v in told if any(_CALENDAR_PARAMETER.fullmatch(f"{part}={v}") for part in parts)]
+    if not dates or any(_ITEM.search(name) for name, _ in pairs):
+        return ""
+    # A year alone is a shelf of an archive.
+    alone = len(dates) == 1 and len(dates[0]) == 4 and dates[0].isdecimal()
+    return "" if alone and 1990 <= int(dates[0]) <= _next_year() else "calendar"
+
+
+def _is_calendar(path: str, query: str) -> bool:
+    """Whether an address is a day of a calendar, or a month that no editor has reached. Old years are history."""
+    if _CALENDAR_MADE.search(path):
+        return True
+    if under := _CALENDAR.search(path):
+        rest = _CALENDAR_VIEWS.sub("", path[under.end() :].partition("/")[2], count=1)
+        if _DAY.fullmatch(rest) or any(not 1990 <= int(year) <= _next_year() for year in _YEAR.findall(rest)):
+            return True
+    return any(int(year) > _next_year() for year in _DATE.findall(f"{path}?{query}"))
+
+
+def _next_year() -> int:
+    return datetime.now(UTC).year + 1
 
 
 def _repeats(segments: list[str]) -> bool:
@@ -136,3 +197,64 @@ def _repeats(segments: list[str]) -> bool:
             if segments[start : start + size] == segments[start + size : start + 2 * size]:
                 return True
     return False
+
+
+# --- parameters that do not change the page --------------------------------------------------------------------------
+
+IDLE_VOTES = 3
+"""Addresses that a parameter left the same page before it is believed idle, and how many for each that it changed."""
+
+MAX_COMPARED = 5_000
+"""Pages of a host that are compared: what these do not tell, more would not."""
+
+
+class Parameters:
+    """What the parameters of one host's addresses do to its pages.
+
+    Two pages whose addresses differ by one parameter, or by its absence, say whether it changes what the rest of their
+    address leads to. An old site keeps its pages apart by one parameter alone (index.php?id=12), many of them perhaps
+    empty alike: that is said of one address, and not enough.
+    """
+
+    def __init__(self) -> None:
+        # By address less one parameter: the first page seen there, its text, and whether others had the same.
+        self._seen: dict[int, tuple[int, bytes, bool | None]] = {}
+        self._same, self._other = Counter[str](), Counter[str]()
+        self._texts: set[int] = set()
+        self._compared = 0
+        self.idle: frozenset[str] = frozenset()
+
+    def note(self, url: str, text: bytes, text_of: Callable[[str], bytes | None]) -> bool:
+        """Learn from a page with parameters; whether another page of its path has the same text.
+
+        text: its digest. text_of: that of another address, None when it is no page of ours.
+        """
+        path, _, query = url.partition("?")
+        key, me = hash((path, text)), hash(url)
+        known = key in self._texts
+        self._texts.add(key)
+        if self._compared >= MAX_COMPARED:
+            return known
+        self._compared += 1
+        parts = set(query.split("&"))
+        for part in parts:
+            name = part.partition("=")[0]
+            less = hash((path, *sorted(parts - {part}), name))
+            first, other, same = self._seen.get(less, (me, text, None))
+            told = text_of(without(url, frozenset((name,)))) if first == me else other
+            now = same if told is None else same is not False and told == text
+            self._seen[less] = (first, text if first == me else other, now)
+            if now is not same:
+                self._same[name] += (now is True) - (same is True)
+                self._other[name] += now is False
+        self.idle = frozenset(
+            name for name, n in self._same.items() if n >= IDLE_VOTES and n > IDLE_VOTES * self._other[name]
+        )
+        return known
+
+
+def without(url: str, names: frozenset[str]) -> str:
+    """The address without these parameters."""
+    path, _, query = url.partition("?")
+    kept = "&".join(part for part in query.split("&") if part.partition("=")[0] not in names)
+    return f"{path}?{kept}" if kept else path

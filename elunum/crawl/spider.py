@@ -27,7 +27,7 @@ from elunum.crawl.fetch import Answer, Fetcher, FetchFailed
 from elunum.crawl.frontier import Found, Frontier, Host, Kind, Visit
 from elunum.crawl.robots import MAX_BYTES as MAX_ROBOTS_BYTES
 from elunum.crawl.robots import MAX_RESERVED_BYTES, is_reservations
-from elunum.crawl.scope import Scope, trap, twin_key
+from elunum.crawl.scope import Scope, is_no_text, trap, twin_key
 from elunum.errors import SettingsError
 from elunum.model import Page, Unchanged
 from elunum.settings import Settings
@@ -42,6 +42,9 @@ GRACE_S = 2.0
 PROGRESS_S = 30.0
 NETWORK_GONE = 60
 """Failures to reach a host, with no answer from any between them, after which the fault is taken to be ours."""
+
+MIN_TEXT_BYTES = 200
+"""A page with less text, all pictures perhaps, is not known by it."""
 
 DYING_S = 120.0
 """A network takes so long to go, from its first silence to its last answer."""
@@ -230,11 +233,14 @@ class CrawlSpider(Spider):
                 found = links.read(answer.body, charset, agent)
                 orders = links.together(orders, found.orders)
                 text_digest = found.text_digest
-                if not orders.nofollow:
+                again = self._compare(visit, text_digest) and found.text_bytes >= MIN_TEXT_BYTES
+                if not (orders.nofollow or again):
                     self._follow(visit, found)
                 if found.canonical and (reason := self._canonical(visit, found)):
                     self.frontier.refused(visit, reason, answer.seconds, validators=_validators(answer))
                     return
+            else:
+                self._compare(visit, text_digest)
         elif visit.text_digest is not None:
             text_digest = visit.text_digest
         if orders.noindex or orders.reserved:
@@ -244,13 +250,17 @@ class CrawlSpider(Spider):
             self.frontier.refused(visit, reason, answer.seconds, validators=validators)
             return
         changed = not visit.archived or (body_digest != visit.body_digest and text_digest != visit.text_digest)
-        if "?" in visit.url and not visit.archived:
-            self.frontier.compare(visit, text_digest)
         if changed:
             self.archive.write(Page(visit.url, answer.status, answer.headers, answer.body, self._now()))
         else:
             self.archive.write(Unchanged(visit.url, self._now()))
         self._keep(visit, answer, changed, body_digest, text_digest)
+
+    def _compare(self, visit: Visit, text_digest: bytes) -> bool:
+        """Whether a page whose address has parameters is one that we know already under others."""
+        if "?" not in visit.url or (visit.archived and text_digest == visit.text_digest):
+            return False
+        return self.frontier.compare(visit, text_digest)
 
     def _list(self, visit: Visit, answer: Answer) -> None:
         """A sitemap or a feed."""
@@ -328,7 +338,7 @@ class CrawlSpider(Spider):
             if entry.kind == "sitemap":
                 if visit.rank < 3:
                     yield Found(url, Kind.SITEMAP, visit.rank + 1)
-            else:
+            elif not is_no_text(url):
                 yield Found(url, Kind.PAGE, -1 if visit.kind is Kind.FEED else 0, entry.lastmod)
 
     def _now(self) -> datetime:

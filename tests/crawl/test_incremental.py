@@ -12,7 +12,7 @@ from elunum.crawl import links
 from elunum.model import Gone, Page, Unchanged
 from elunum.settings import ArchiveSettings
 from tests.crawl.conftest import Nights
-from tests.web.server import LISTS, Answer, Asked, Reply, Site, conditional, page, sites
+from tests.web.server import Answer, Asked, Reply, Site, conditional, page, sites
 
 Begin = Callable[[Answer], Nights]
 HTML = {"Content-Type": "text/html"}
@@ -365,39 +365,7 @@ def test_only_one_host_is_crawled_when_asked(nights: Begin) -> None:
     assert night.web.asked_of("a.fr") == []
 
 
-# --- traps -------------------------------------------------------------------------------------------------------
-
-
-def test_a_host_stops_at_its_budget_which_grows_with_what_was_useful(nights: Begin) -> None:
-    def endless(asked: Asked) -> Reply:
-        number = int("".join(filter(str.isdigit, asked.target)) or 0)
-        return page(f"page {number}", *(f"/{'abcdefghij'[n % 10]}{number * 3 + n}" for n in range(1, 4)))
-
-    night = nights(endless)
-    night("a.fr", pages_per_host=30)
-    first = len(set(night.web.asked_of("a.fr")))
-    assert first == 28  # and the two lists that were looked for
-    night.clock.days(1)
-    night("a.fr", pages_per_host=30)
-    assert 50 <= len(set(night.web.asked_of("a.fr"))) <= 60
-
-
-def test_a_parameter_that_does_not_change_the_page_is_learnt_and_dropped(nights: Begin) -> None:
-    def answer(asked: Asked) -> Reply | None:
-        path, _, query = asked.target.partition("?")
-        if path in LISTS:
-            return None
-        number = int(path.strip("/") or 0)
-        # The origin of the visit is in each address, and the real parameter changes the page.
-        links = [f"/{n}?depuis={number}&vue={n % 2}" for n in range(12)]
-        return page(f"page {path} {[part for part in query.split('&') if part.startswith('vue')]}", *links)
-
-    night = nights(answer)
-    night("a.fr")
-    asked = night.web.asked_of("a.fr")
-    # Twelve pages seen from twelve would be 144 visits.
-    assert {f"/{n}?vue={n % 2}" for n in range(12)} <= {a.replace("depuis=0&", "") for a in asked}
-    assert len(asked) < 60
+# --- odd pages ---------------------------------------------------------------------------------------------------
 
 
 def test_a_home_page_that_is_only_a_door_is_gone_through(nights: Begin) -> None:
@@ -424,21 +392,6 @@ def test_a_fault_of_ours_on_one_page_does_not_cost_the_night(nights: Begin, monk
     report = night("a.fr")
     assert (report.new, report.failed, report.finished) == (2, 1, True)
     assert report.errors == {"fault of ours": 2}
-
-
-def test_a_calendar_is_not_followed_for_ever(nights: Begin) -> None:
-    def calendar(asked: Asked) -> Reply | None:
-        year, _, month = asked.target.removeprefix("/agenda/").partition("-")
-        if asked.target == "/":
-            return page("accueil", "/agenda/2026-01")
-        if not asked.target.startswith("/agenda/"):
-            return None
-        following = int(year) * 12 + int(month)
-        return page("agenda", f"/agenda/{following // 12}-{following % 12 + 1:02}")
-
-    night = nights(calendar)
-    night("a.fr")
-    assert len(night.web.asked_of("a.fr")) < 40
 
 
 def test_pages_that_expired_from_the_archive_are_asked_for_whole_and_kept_again(nights: Begin) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from elunum.crawl import links, robots, sitemaps
 from elunum.crawl.robots import MAX_BYTES, Permission, permission
-from elunum.crawl.scope import Scope, shape, trap
+from elunum.crawl.scope import Scope
 from elunum.model import Source
 from elunum.urls import canonical
 
@@ -252,7 +252,7 @@ def test_no_bytes_whatsoever_break_the_reader_of_lists(body: bytes) -> None:
     assert len(list(sitemaps.read(body))) <= sitemaps.MAX_ENTRIES
 
 
-# --- scope and traps ---------------------------------------------------------------------------------------------
+# --- scope -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -288,37 +288,3 @@ def test_each_host_falls_to_exactly_one_shard_with_its_twin(parts: int, numbers:
 def test_only_accepts_either_name_of_a_host() -> None:
     assert "https://www.a.fr/x" in scope("https://www.a.fr/", "https://b.fr/", only="a.fr")
     assert "https://b.fr/" not in scope("https://www.a.fr/", "https://b.fr/", only="a.fr")
-
-
-@pytest.mark.parametrize(
-    ("path", "why"),
-    [
-        ("/actualites/2026/03/budget-participatif", ""),
-        ("/deliberations?id=12", ""),
-        ("/index.php?option=com_content&view=article&id=3", ""),
-        ("/documents/pv-2026-03-12.pdf", ""),
-        ("/affichage.aspx?page=2", ""),
-        ("/photo.JPG", "not a text"),
-        ("/wp-login.php", "not a page"),
-        ("/wp-json/oembed", "not a page"),
-        ("/agenda/2087-02", "calendar"),
-        ("/agenda?mois=3", "another view"),
-        ("/page?print=1", "another view"),
-        ("/liste?tri=nom", "another view"),
-        ("/liste?f[0]=theme&f[1]=annee", "facets"),
-        ("/liste?a=1&b=2&c=3&d=4&e=5", "facets"),
-        ("/a/b/a/b", "repeated segments"),
-        ("/x/encore/encore/encore", "repeated segments"),
-        ("/" + "/".join("abcdefghijklmn"), "too deep"),
-    ],
-)
-def test_addresses_that_machines_make_up_are_not_followed(path: str, why: str) -> None:
-    url = canonical("https://a.fr" + path)
-    assert url is not None
-    assert trap(url) == why
-
-
-def test_addresses_of_one_machine_have_one_shape() -> None:
-    shapes = {shape(f"https://a.fr/article-{n}.html?page={n}&x=1") for n in range(20)}
-    assert len(shapes) == 1
-    assert shape("https://a.fr/") != shape("https://a.fr/article")
