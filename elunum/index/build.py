@@ -15,11 +15,11 @@ import logging
 import os
 import shutil
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -55,6 +55,7 @@ class About:
     referentiel_version: str
     last_fetched_at: datetime | None = None  # UTC
     names: str = ""  # hash of the names of the enjeux, kept with each page
+    links: int = -1  # state of the links between hosts, see Documents.links; unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,9 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
     """Bring the served index to the last revision of the documents.
 
     full: write every document again. Also done, unasked, when the last version was written by another format or with
-    other names of enjeux; other expressions change the documents that they tag otherwise, and no more. Killed at any
-    moment, what is served stays whole and the next build starts afresh.
+    other names of enjeux, or when it holds one page gone for two that are left; other expressions change the documents
+    that they tag otherwise, and no more. Killed at any moment, what is served stays whole and the next build starts
+    afresh.
     """
     started = time.monotonic()
     settings.index_dir.mkdir(parents=True, exist_ok=True)
@@ -95,11 +97,16 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
         else:
             _link(settings.index_dir / last.version, aside)
         changes: Iterable[Change] = documents.changed_since(last.revision if last else 0)
-        hosts = _Hosts(documents)
+        before = read_levels(settings.index_dir / last.version) if last else {}
+        levels = before
+        if last is None or documents.links != last.links:
+            levels = links.levels(links.centrality(documents.linked()))
         if last is not None:
-            moved = hosts.moved(read_levels(settings.index_dir / last.version), last.revision)
-            changes = chain(changes, ((last.revision, id_, documents.get(id_)) for id_ in moved))
-        about, added, removed = write(aside, changes, settings, last, hosts.levels)
+            # Documents of a host that is not as central as it was weigh something else.
+            moved = [host for host in before.keys() | levels.keys() if before.get(host, 0) != levels.get(host, 0)]
+            same = (id_ for host in sorted(moved) for id_ in documents.hosted(host, last.revision))
+            changes = chain(changes, ((last.revision, id_, documents.get(id_)) for id_ in same))
+        about, added, removed = write(aside, changes, settings, last, levels, documents.links)
     problems = tuple(_problems(aside, about, last))
     lost = tuple(_lost(settings, aside)) if versions(settings) else ()
     if not problems:
@@ -163,35 +170,18 @@ def open_index(path: Path) -> tantivy.Index:
     return fields.with_tokenizers(tantivy.Index.open(str(path / "tantivy")))
 
 
-class _Hosts:
-    """How central the hosts of the documents are, and which documents a change of that concerns."""
-
-    def __init__(self, documents: Documents) -> None:
-        self._held: dict[str, list[tuple[DocumentId, int]]] = defaultdict(list)
-        pairs: set[tuple[str, str]] = set()
-        for id_, revision, host, linked in documents.linking():
-            self._held[host].append((id_, revision))
-            pairs.update((host, other) for other in linked)
-        known = self._held.keys()
-        self.levels = links.levels(links.centrality(pair for pair in pairs if pair[1] in known))
-
-    def moved(self, before: Mapping[str, int], revision: int) -> list[DocumentId]:
-        """Documents written before as of another level, and not changed since that revision."""
-        hosts = [host for host in self._held if before.get(host, 0) != self.levels.get(host, 0)]
-        return [id_ for host in hosts for id_, since in self._held[host] if since <= revision]
-
-
 def write(
     version: Path,
     changes: Iterable[Change],
     settings: Settings,
     last: About | None = None,
     levels: Mapping[str, int] | None = None,
+    linked: int = -1,
 ) -> tuple[About, int, int]:
     """Apply changes to the index in the folder `version`, empty or linked from the last one, and describe it.
 
-    levels: how central each host is, for its pages' weight. Returns what it holds, and how many documents were written
-    and removed.
+    levels: how central each host is, for its pages' weight. linked: the state of the links they come from. Returns what
+    it holds, and how many documents were written and removed.
     """
     schema = fields.schema()
     index = fields.with_tokenizers(tantivy.Index(schema, str(version / "tantivy"), reuse=True))
@@ -200,9 +190,12 @@ def write(
     revision, fetched_at = (last.revision, last.last_fetched_at) if last else (0, None)
     vocabulary = read_vocabulary(version) if last else Counter()
     added = removed = 0
+    served = index.searcher()
     for number, id_, document in changes:
         revision = max(revision, number)
         if last is not None:
+            for _, address in served.search(tantivy.Query.term_query(schema, "id", id_, "basic"), 1).hits:
+                vocabulary.subtract(_words(fields.read_shown(served, address)))
             writer.delete_documents_by_term("id", id_)
         if document is None or document.copy_of is not None:
             removed += 1
@@ -211,7 +204,7 @@ def write(
         found = fields.fields_of(document, geography, referentiel, level)
         writer.add_document(tantivy.Document.from_dict(found, schema))
         added += 1
-        vocabulary.update(forms(f"{document.title} {document.text[:VOCABULARY_CHARS]}"))
+        vocabulary.update(_words(fields.decode_shown(found["shown"])))
         if document.fetched_at and (fetched_at is None or document.fetched_at > fetched_at):
             fetched_at = document.fetched_at
     writer.commit()
@@ -229,6 +222,7 @@ def write(
         referentiel.version,
         fetched_at,
         referentiel.names,
+        linked,
     )
     _write_vocabulary(version, vocabulary)
     lines = (f"{host}\t{level}" for host, level in sorted((levels or {}).items()))
@@ -241,22 +235,25 @@ VOCABULARY_CHARS = 2_000
 """Of each text, read for the vocabulary that spelling is corrected to."""
 
 VOCABULARY_WORDS = 120_000
-"""Kept, the most frequent ones."""
+"""The most frequent ones, that spelling is corrected to; the others are kept for pages to be counted out exactly."""
 
 
-def read_vocabulary(version: Path) -> Counter[str]:
-    """Words of a version as written, in lower case, with how often they were met. Pages gone since still count."""
-    found: Counter[str] = Counter()
-    for line in (version / "words.tsv").read_text(encoding="utf-8").split("\n"):
-        word, tab, count = line.partition("\t")
-        if tab:
-            found[word] = int(count)
-    return found
+def read_vocabulary(version: Path, limit: int | None = None) -> Counter[str]:
+    """Words of a version as written, in lower case, with how often its pages have them; the `limit` most frequent."""
+    with (version / "words.tsv").open(encoding="utf-8", newline="\n") as file:
+        lines = (line.partition("\t") for line in islice(file, limit))
+        return Counter({word: int(count) for word, tab, count in lines if tab})
+
+
+def _words(shown: fields.Shown) -> list[str]:
+    """What a document gives to the vocabulary, read from what the index keeps of it: it can be taken back."""
+    written = forms(f"{shown.title} {shown.text[:VOCABULARY_CHARS]}")
+    return [word for word in written if 3 <= len(word) <= 40 and word.isalpha()]
 
 
 def _write_vocabulary(version: Path, vocabulary: Counter[str]) -> None:
-    kept = [(w, n) for w, n in vocabulary.most_common(VOCABULARY_WORDS) if 3 <= len(w) <= 40 and w.isalpha()]
-    folder.write_whole(version / "words.tsv", "\n".join(f"{word}\t{count}" for word, count in kept).encode())
+    kept = sorted((-count, word) for word, count in vocabulary.items() if count > 0)
+    folder.write_whole(version / "words.tsv", "".join(f"{word}\t{-count}\n" for count, word in kept).encode())
 
 
 def read_levels(version: Path) -> dict[str, int]:
@@ -277,9 +274,30 @@ def _reusable(settings: Settings) -> About | None:
     try:
         about = read_about(settings)
         _ready(settings.index_dir / about.version)
-    except (IndexVersionError, OSError, ValueError):  # absent, of another format, or files of it are missing
+        gone = _gone(settings.index_dir / about.version)
+    except (IndexVersionError, OSError, ValueError, msgspec.MsgspecError):  # absent, of another format, or not whole
+        return None
+    if gone > about.documents * MOSTLY_GONE:
         return None
     return about if about.names == load_referentiel().names else None
+
+
+MOSTLY_GONE = 0.5
+"""Pages gone for each page left, from which a version is written anew: each costs disk and a little of every answer."""
+
+
+class _Segment(msgspec.Struct):
+    deletes: dict[str, int] | None
+
+
+class _Segments(msgspec.Struct):
+    segments: list[_Segment]
+
+
+def _gone(version: Path) -> int:
+    """Documents that were replaced or removed, and that the engine's files still hold."""
+    listed = msgspec.json.decode((version / "tantivy" / "meta.json").read_bytes(), type=_Segments)
+    return sum(segment.deletes["num_deleted_docs"] for segment in listed.segments if segment.deletes)
 
 
 def _ready(version: Path) -> tantivy.Searcher:

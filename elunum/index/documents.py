@@ -1,7 +1,8 @@
 """The documents store: what readers can find, one SQLite file that update.py writes and index/build.py reads.
 
 Every change gets the next revision, so that whoever follows the store (the index) asks only for what changed since the
-last one it saw. A removed document leaves its identifier and its revision, nothing else.
+last one it saw. A removed document leaves its identifier and its revision, nothing else. The links between hosts are
+counted as documents come and go (table `linked`): nobody needs to read them all again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ create table if not exists documents (
     extractor text not null, places text not null, tagger text not null, referentiel text not null) without rowid;
 create table if not exists meta (name text primary key, value text not null) without rowid;
 create table if not exists positions (file text primary key, offset integer not null) without rowid;
+create table if not exists hosted (host text not null, id text not null, primary key (host, id)) without rowid;
+create table if not exists linked (
+    host text not null, target text not null, pages integer not null, primary key (host, target)) without rowid;
 """
 
 _encoder = msgspec.msgpack.Encoder()
@@ -37,14 +41,24 @@ _decoder = msgspec.msgpack.Decoder(Document)
 _CHUNK = 500
 
 
-class _Linked(msgspec.Struct):
+class _Linking(msgspec.Struct):
     """Of a document, where it stands and where it leads."""
 
     url: str
     links: tuple[Link, ...]
 
+    @property
+    def host(self) -> str:
+        return host_of(self.url)
 
-_links_decoder = msgspec.msgpack.Decoder(_Linked)
+    @property
+    def pairs(self) -> set[tuple[str, str]]:
+        """Its host, with each other host it leads to."""
+        host = self.host
+        return {(host, target) for link in self.links if (target := host_of(link.url)) != host}
+
+
+_linking_decoder = msgspec.msgpack.Decoder(_Linking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,8 @@ class Documents:
             self.db.executescript(_SCHEMA)
             if self.noted("format", str(FORMAT)) != str(FORMAT):
                 raise sqlite3.DatabaseError("written by another version of Elunum")
+            if self.noted("links", "") == "":
+                self._count_links()
         except sqlite3.Error as error:
             self.db.close()
             raise _refusal(path, error) from None
@@ -106,6 +122,13 @@ class Documents:
         if isinstance(error, sqlite3.Error):
             raise _refusal(self.path, error) from None
 
+    def _count_links(self) -> None:
+        """Count the links of all documents: in a new store, or in one begun before they were counted."""
+        with self.transaction():
+            self.note("links", "0")
+            for id, body in self.db.execute("select id, body from documents where body is not null"):
+                self._relink(DocumentId(id), None, _linking(body))
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All the changes made inside, or none of them."""
@@ -117,6 +140,15 @@ class Documents:
                 self.db.execute("rollback")
             raise
         self.db.execute("commit")
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A transaction of its own for a change made outside one."""
+        if self.db.in_transaction:
+            yield
+        else:
+            with self.transaction():
+                yield
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -140,23 +172,55 @@ class Documents:
                 (seen, *made_by, document.id),
             )
             return False
-        self.db.execute(
-            "insert or replace into documents values (?, (select ifnull(max(revision), 0) + 1 from documents), "
-            "?, ?, ?, ?, ?, ?)",
-            (document.id, seen, body, *made_by),
-        )
+        old = _linking(row[0]) if row is not None and row[0] is not None else None
+        with self._whole():
+            self.db.execute(
+                "insert or replace into documents values (?, (select ifnull(max(revision), 0) + 1 from documents), "
+                "?, ?, ?, ?, ?, ?)",
+                (document.id, seen, body, *made_by),
+            )
+            self._relink(document.id, old, _Linking(document.url, document.links))
         return True
 
     def remove(self, id: DocumentId) -> bool:
         """Forget a document, leaving only its identifier for whoever follows the revisions; False when not there."""
-        return (
+        row = self.db.execute("select body from documents where id = ? and body is not null", (id,)).fetchone()
+        if row is None:
+            return False
+        with self._whole():
             self.db.execute(
                 "update documents set body = null, seen = '', "
-                "revision = (select ifnull(max(revision), 0) + 1 from documents) where id = ? and body is not null",
+                "revision = (select ifnull(max(revision), 0) + 1 from documents) where id = ?",
                 (id,),
-            ).rowcount
-            > 0
-        )
+            )
+            self._relink(id, _linking(row[0]), None)
+        return True
+
+    def _relink(self, id: DocumentId, old: _Linking | None, new: _Linking | None) -> None:
+        """Count the links of a document that changes, or comes, or goes."""
+        before, after = (found.pairs if found else set() for found in (old, new))
+        moved = 0
+        if old and not new:
+            self.db.execute("delete from hosted where host = ? and id = ?", (old.host, id))
+            moved += self._hosts_nothing(old.host)
+        if new and not old:
+            moved += self._hosts_nothing(new.host)
+            self.db.execute("insert into hosted values (?, ?)", (new.host, id))
+        for pair in before - after:
+            self.db.execute("update linked set pages = pages - 1 where host = ? and target = ?", pair)
+            moved += self.db.execute("delete from linked where host = ? and target = ? and pages = 0", pair).rowcount
+        for pair in after - before:
+            (pages,) = self.db.execute(
+                "insert into linked values (?, ?, 1) on conflict (host, target) do update set pages = pages + 1 "
+                "returning pages",
+                pair,
+            ).fetchone()
+            moved += pages == 1
+        if moved:
+            self.db.execute("update meta set value = value + 1 where name = 'links'")
+
+    def _hosts_nothing(self, host: str) -> bool:
+        return self.db.execute("select 1 from hosted where host = ? limit 1", (host,)).fetchone() is None
 
     def seen(self, id: DocumentId, at: datetime) -> None:
         """The page was there at that moment, unchanged: no new revision."""
@@ -202,18 +266,23 @@ class Documents:
             yield from (_document(body, seen) for _, body, seen in rows)
             last = rows[-1][0]
 
-    def linking(self) -> Iterator[tuple[DocumentId, int, str, set[str]]]:
-        """Of each live document: identifier, revision, host, and the other hosts it links to."""
-        last = ""
-        while rows := self.db.execute(
-            "select id, revision, body from documents where id > ? and body is not null order by id limit ?",
-            (last, _CHUNK),
-        ).fetchall():
-            for id, revision, body in rows:
-                found = _links_decoder.decode(zlib.decompress(body))
-                host = host_of(found.url)
-                yield DocumentId(id), revision, host, {host_of(link.url) for link in found.links} - {host}
-            last = rows[-1][0]
+    @property
+    def links(self) -> int:
+        """Grows when a host begins or ceases to link to another, or to hold documents; else their graph is the same."""
+        return int(self.noted("links", "0"))
+
+    def linked(self) -> list[tuple[str, str]]:
+        """(from, to) for each two hosts of which one links to the other; both hold documents."""
+        return self.db.execute(
+            "select host, target from linked where exists (select 1 from hosted where hosted.host = target)"
+        ).fetchall()
+
+    def hosted(self, host: str, until: int) -> list[DocumentId]:
+        """The live documents of a host that have not changed since the revision `until`."""
+        rows = self.db.execute(
+            "select id from hosted join documents using (id) where host = ? and revision <= ?", (host, until)
+        )
+        return [DocumentId(id) for (id,) in rows]
 
     def __len__(self) -> int:
         return self.counts().documents
@@ -229,6 +298,10 @@ class Documents:
     def positions(self) -> dict[str, int]:
         """How far each file of the archive was read."""
         return dict(self.db.execute("select file, offset from positions"))
+
+
+def _linking(body: bytes) -> _Linking:
+    return _linking_decoder.decode(zlib.decompress(body))
 
 
 def _document(body: bytes, seen: str) -> Document:

@@ -110,7 +110,12 @@ _decoder = msgspec.msgpack.Decoder(Shown)
 
 def read_shown(searcher: Searcher, address: DocAddress) -> Shown:
     """What was kept of a document."""
-    return _decoder.decode(searcher.doc(address).get_first("shown"))  # type: ignore[arg-type]  # every document has it
+    return decode_shown(searcher.doc(address).get_first("shown"))  # type: ignore[arg-type]  # every document has it
+
+
+def decode_shown(kept: bytes) -> Shown:
+    """What was kept of a document, from the field `shown`."""
+    return _decoder.decode(kept)
 
 
 def fields_of(document: Document, geo: Geo, referentiel: Referentiel, level: int = 0) -> dict[str, Any]:

@@ -429,7 +429,7 @@ class Engine:
             index = build.open_index(path)
             index.config_reader("manual", 0)
             index.reload()
-            spelling = Spelling(build.read_vocabulary(path))
+            spelling = Spelling(build.read_vocabulary(path, build.VOCABULARY_WORDS))
             searcher = index.searcher()
             sources = {group_of(source.partition("\t")[0]): source for source in build.count_sources(searcher)}
             published = _terms_of(searcher, EngineQuery.all_query(), "territory", _GROUPS)

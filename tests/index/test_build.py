@@ -84,6 +84,46 @@ def test_a_change_does_not_rewrite_the_rest(settings: Settings) -> None:
     assert engine.info().documents == 216
 
 
+def test_a_version_half_of_which_is_gone_is_written_anew(settings: Settings) -> None:
+    pages = [page(f"/p{n}", f"Page {n}", "Une page parmi d’autres.") for n in range(40)]
+    fill(settings, pages)
+    build(settings)
+    for turn in range(3):
+        fill(settings, [replace(one, title=f"{one.title}, corrigée") for one in pages[turn * 10 : turn * 10 + 10]])
+        assert not build(settings).full
+    assert room._gone(settings.index_dir / "current") == 30
+    fill(settings, [replace(PAGES[2], title="Composteurs de quartier")])
+    report = build(settings)
+    assert (report.full, report.documents) == (True, 57)
+    assert room._gone(settings.index_dir / "current") == 0
+
+
+def test_links_that_stay_the_same_are_not_followed_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = [replace(RIXHEIM, url=f"https://{name}.fr/", name=name) for name in "ab"]
+    linking = page("/", "Liens", "Des liens.", named[0], links=(Link("https://b.fr/1", "Le sujet"),))
+    fill(settings, [linking, page("/1", "Sujet", "Un sujet.", named[1])])
+    build(settings)
+    monkeypatch.setattr("elunum.index.links.centrality", lambda _: pytest.fail("followed again"))
+    fill(settings, [replace(linking, title="D’autres mots"), page("/2", "Autre sujet", "Un sujet.", named[1])])
+    assert build(settings).added == 2
+    assert room.read_levels(settings.index_dir / "current") == {"b.fr": 5}
+
+
+def test_the_vocabulary_is_that_of_the_pages_that_are_left(settings: Settings) -> None:
+    fill(settings, [page("/rare", "Zythologie municipale", "La zythologie et le houblonnage. " * 3)])
+    build(settings)
+    assert room.read_vocabulary(settings.index_dir / "current")["zythologie"] == 4
+    fill(settings, [replace(PAGES[2], title="Lombricomposteurs"), page("/nouveau", "Sylvothérapie")])
+    with Documents(settings.documents_path) as documents:
+        documents.remove(page("/rare", "").id)
+    assert not build(settings).full
+    step_by_step = (settings.index_dir / "current" / "words.tsv").read_bytes()
+    assert b"zythologie" not in step_by_step
+    assert b"lombricomposteurs" in step_by_step
+    build(settings, full=True)
+    assert (settings.index_dir / "current" / "words.tsv").read_bytes() == step_by_step
+
+
 def test_changes_leave_the_previous_version_as_it_was(settings: Settings) -> None:
     build(settings)
     engine = open_engine(settings)

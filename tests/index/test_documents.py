@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from elunum.errors import IndexVersionError
 from elunum.index.documents import Documents, Versions
 from elunum.model import Document, Link, Source, Tag, Why
-from elunum.urls import document_id
+from elunum.urls import document_id, host_of
 
 
 def document(url: str = "https://a.fr/x", text: str = "Le budget participatif.") -> Document:
@@ -97,3 +99,57 @@ def test_changes_can_be_made_while_the_store_is_being_read(tmp_path: Path) -> No
         for found in store:
             store.put(replace(found, title="Vu"))
         assert {found.title for found in store} == {"Vu"}
+
+
+HOSTS = ("a.fr", "b.fr", "c.fr")
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from([f"https://{host}/{n}" for host in HOSTS for n in (1, 2)]),
+        st.none() | st.sets(st.sampled_from([f"https://{host}/" for host in (*HOSTS, "d.fr")])),
+    ),
+    max_size=25,
+)
+
+
+@given(CHANGES)
+@settings(max_examples=60, deadline=None)
+def test_the_links_between_hosts_are_those_of_the_documents_whatever_came_and_went(
+    changes: list[tuple[str, set[str] | None]],
+) -> None:
+    with Documents(Path(":memory:")) as store:
+        graph: tuple[int, object] = (store.links, set())
+        for url, links in changes:
+            if links is None:
+                store.remove(document_id(url))
+            else:
+                store.put(replace(document(url), links=tuple(Link(target, "x") for target in sorted(links))))
+            live = list(store)
+            hosts = {host_of(one.url) for one in live}
+            pairs = {(host_of(one.url), host_of(link.url)) for one in live for link in one.links}
+            expected = {(host, target) for host, target in pairs if host != target and target in hosts}
+            assert set(store.linked()) == expected
+            for host in HOSTS:
+                assert set(store.hosted(host, store.revision)) == {d.id for d in live if host_of(d.url) == host}
+            if graph[0] == store.links:
+                assert graph[1] == expected, "the same state, another graph"
+            graph = (store.links, expected)
+
+
+def test_documents_of_a_host_that_have_not_changed_since_a_revision_are_told_apart(tmp_path: Path) -> None:
+    a, b = document("https://a.fr/a"), document("https://a.fr/b")
+    with Documents(tmp_path / "d.sqlite") as store:
+        store.put(a)
+        before = store.revision
+        store.put(b)
+        assert store.hosted("a.fr", before) == [a.id]
+
+
+def test_a_store_begun_before_links_were_counted_counts_them(tmp_path: Path) -> None:
+    with Documents(tmp_path / "d.sqlite") as store:
+        store.put(document("https://a.fr/a"))
+        store.put(document("https://b.fr/b"))
+        expected = store.linked()
+        store.db.executescript("drop table linked; drop table hosted; delete from meta where name = 'links'")
+    with Documents(tmp_path / "d.sqlite") as store:
+        assert store.linked() == expected == [("a.fr", "b.fr")]
+        assert store.hosted("a.fr", store.revision) == [document_id("https://a.fr/a")]
