@@ -125,6 +125,32 @@ def test_the_longest_expression_hides_the_shorter_ones_inside_it() -> None:
     assert slugs(page("Le transport scolaire", "Le transport scolaire est gratuit."))[0] == "mobilite"
 
 
+@pytest.mark.parametrize(
+    ("title", "text", "expected"),
+    [
+        ("La collecte des déchets", "La collecte du bac jaune a lieu le mardi.", ["territoire-durable"]),
+        ("La collecte de la taxe de séjour", "Les plateformes font la collecte.", ["attractivite"]),
+        ("La collecte des impôts", "La collecte des impôts par l’État a lieu chaque mois.", []),
+        ("La collecte des données", "La collecte de données est limitée. Toute collecte suppose un accord.", []),
+        ("La collecte de sang", "Une collecte de sang a lieu samedi.", ["sante"]),
+        ("Le transport de données", "Le transport de données emprunte la fibre.", []),
+        ("Le transport d’électricité", "Le transport d’électricité à haute tension.", ["territoire-durable"]),
+        ("Le transport du corps", "Le transport du corps après un décès.", ["vie-quotidienne"]),
+        ("La santé des habitants", "La santé des habitants, la prévention, les médecins.", ["sante"]),
+        ("La santé de l’entreprise", "La santé de l’entreprise se lit dans ses comptes.", ["developpement-economique"]),
+        ("La santé financière", "La santé financière de la commune est bonne.", []),
+        ("Le numérique à l’école", "Le numérique à l’école : des tablettes pour les élèves.", ["education"]),
+        ("Un code numérique", "Le clavier numérique attend un code numérique.", []),
+        ("L’emploi du temps", "L’emploi du temps de la semaine et le mode d’emploi.", []),
+        ("L’énergie des bénévoles", "L’énergie des bénévoles porte la journée.", []),
+        ("La culture du blé", "La culture du blé avance dans la plaine.", []),
+        ("Une association de malfaiteurs", "L’association de malfaiteurs est un délit.", ["identite"]),
+    ],
+)
+def test_an_ambiguous_word_is_read_in_its_context(title: str, text: str, expected: list[str]) -> None:
+    assert slugs(page(title, text)) == expected
+
+
 def test_an_acronym_written_in_capitals_is_not_the_common_word() -> None:
     text = "On ajoute le sel à la fin, un peu de sel suffit, puis le sel fond."
     assert slugs(page("Le sel", text)) == []
