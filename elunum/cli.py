@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -212,6 +212,7 @@ def index(
     """Turn archived pages into documents, tag them, and build, check and swap in a fresh index version."""
     from elunum.index import build
     from elunum.index.update import update
+    from elunum.search.checks import check_of
     from elunum.sources import SourceList, read
 
     settings = load()
@@ -219,10 +220,17 @@ def index(
         if rollback:
             show(build.rollback(settings), json)
             return
+        check = check_of(settings)
         documents = update(settings, SourceList(read(_sources_path(settings, sources))), full=full)
-        built = build.build(settings, full=full)
+        built = build.build(settings, full=full, check=check)
     show({"documents": documents, "index": built}, json)
+    _say_not_served(built.problems)
     raise typer.Exit(1 if built.problems else 0)
+
+
+def _say_not_served(problems: Iterable[str]) -> None:
+    for problem in problems:
+        print(f"the new version is not served: {problem}", file=sys.stderr)
 
 
 @app.command()
@@ -241,6 +249,7 @@ def nightly(
     with folder.only_one(settings, "index"):
         report = run(settings, listed, ["--sources", str(path), "--hours", str(hours)])
     show(report, json)
+    _say_not_served(report.index.problems)
     raise typer.Exit(1 if report.crawl_exit or report.index.problems else 0)
 
 

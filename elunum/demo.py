@@ -40,6 +40,7 @@ def prepare(settings: Settings) -> None:
         environment = os.environ | {
             "ELUNUM_DATA": str(settings.data),
             "ELUNUM_SOURCES": str(settings.sources),
+            "ELUNUM_INDEX_JUDGED": str(CHECKOUT / "tests" / "judged" / "demo_queries.csv"),
             "ELUNUM_CRAWL_CONNECT_TO": address,
             "ELUNUM_CRAWL_DELAY_S": "0",
             "ELUNUM_CRAWL_REVISIT_MIN_DAYS": "0",  # a demonstration run twice visits everything twice

@@ -21,6 +21,7 @@ from elunum import folder
 from elunum.errors import ElunumError
 from elunum.index.build import BuildReport, build
 from elunum.index.update import UpdateReport, update
+from elunum.search.checks import check_of
 from elunum.settings import Settings
 from elunum.sources import SourceList
 
@@ -56,6 +57,7 @@ def nightly(settings: Settings, sources: SourceList, crawl_options: list[str]) -
     and no Python lock, and a crawler that dies takes nothing with it.
     """
     started_at = time.time()
+    check = check_of(settings)
     documents = UpdateReport()
     with _crawler(settings, crawl_options) as (crawler, stopped):
         while crawler.poll() is None and not stopped():
@@ -66,7 +68,7 @@ def nightly(settings: Settings, sources: SourceList, crawl_options: list[str]) -
             raise ElunumError("stopped on request; run the same command again to go on")
     log.info("crawl_ended", extra={"exit": crawler.returncode})
     documents = _together(documents, update(settings, sources))
-    index = build(settings)
+    index = build(settings, check=check)
     report = NightlyReport(started_at, time.time(), crawler.returncode, documents, index)
     folder.write_whole(report_path(settings), msgspec.json.encode(report))
     return report

@@ -106,6 +106,12 @@ class IndexSettings(_Section):
 
     keep: int = Field(2, ge=1, description="Index versions kept on disk, for rolling back")
     memory_mb: int = Field(100, ge=15, description="Memory of the index writer, megabytes")
+    judged: Path | None = Field(
+        None, description="Questions with the pages that answer them (CSV: query, url, relevance), asked before a swap"
+    )
+    floor: float = Field(
+        0.75, ge=0, le=1, description="Share of known questions that a version must answer to be served; 0 serves any"
+    )
     enjeux_weights: Path | None = Field(
         None, description="Weights of enjeux learned from labelled pages; none: the expressions decide alone"
     )

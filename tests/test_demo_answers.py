@@ -10,6 +10,7 @@ import csv
 import math
 from collections import defaultdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,11 @@ from demo.pages import Web
 from elunum import geo
 from elunum.archive import ArchiveWriter
 from elunum.index import build, update
+from elunum.index.documents import Documents
 from elunum.model import Hit, Page, Search
+from elunum.search.checks import check_of
 from elunum.search.engine import Engine, open_engine
-from elunum.settings import Settings
+from elunum.settings import IndexSettings, Settings
 from elunum.sources import SourceList, read
 from tests.conftest import CHECKOUT
 
@@ -105,3 +108,17 @@ def test_a_town_finds_the_participatory_budgets_of_towns_like_it(engine: Engine)
     found = engine.search(Search(q="budget participatif", like="68278", one_per="collectivite"))
     assert found.total >= 3
     assert all(gain("budget participatif", hit) == 3 for hit in found.hits[:3])
+
+
+def test_the_demo_may_be_served_and_a_demo_without_its_pages_may_not(engine: Engine, tmp_path: Path) -> None:
+    judged = CHECKOUT / "tests" / "judged" / "demo_queries.csv"
+    asking = engine.settings.model_copy(update={"index": IndexSettings(judged=judged)})
+    assert list(check_of(asking)("current")) == []
+    elsewhere = asking.model_copy(update={"data": tmp_path})
+    with Documents(engine.settings.documents_path) as whole, Documents(elsewhere.documents_path) as part:
+        for document in whole:
+            if document.id < "9":
+                part.put(document)
+    report = build.build(elsewhere, check=check_of(elsewhere))
+    assert not report.swapped
+    assert "judged queries find their page" in report.problems[0]

@@ -9,24 +9,26 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
 from elunum import archive
 from elunum.archive import import_files
 from elunum.errors import IndexVersionError, SettingsError, SourceError
-from elunum.index.build import build, rollback, versions
+from elunum.index.build import build, read_about, rollback, versions
 from elunum.index.documents import Documents
 from elunum.model import Page, Search, Skipped
 from elunum.search.engine import open_engine
 from elunum.settings import CHECKOUT, ArchiveSettings, Settings
 from elunum.sources import read
-from tests.installation import Installation
+from tests.installation import Installation, serving
 
 
 @pytest.fixture
@@ -181,6 +183,47 @@ def test_an_index_with_files_missing_is_refused_and_then_made_again(file: str, c
         open_engine(settings)
     assert build(settings).swapped
     assert open_engine(settings).search(Search(q="tiers-lieu")).total > 0
+
+
+def test_a_version_under_the_floor_is_not_served_and_the_command_says_so(copy: Installation, tmp_path: Path) -> None:
+    served = read_about(Settings(data=copy.data))
+    with Documents(copy.data / "documents.sqlite") as documents:
+        documents.remove(next(iter(documents)).id)
+    judged = tmp_path / "judged.csv"
+    judged.write_text("query,url\nxylophone,http://www.rixheim.example/\n", encoding="utf-8")
+    refused = copy.aside(copy.data, ELUNUM_INDEX_JUDGED=str(judged)).run("index", check=False)
+    assert refused.returncode == 1
+    (said,) = [line for line in refused.stderr.splitlines() if "not served" in line]
+    assert "0 of 1 judged queries find their page" in said
+    assert str(judged) in said
+    assert read_about(Settings(data=copy.data)) == served
+    assert copy.run("index", check=False).returncode == 0
+    assert read_about(Settings(data=copy.data)).documents == served.documents - 1
+
+
+def test_no_request_fails_while_versions_are_swapped_and_rolled_back(copy: Installation) -> None:
+    settings = Settings(data=copy.data)
+    answers: list[object] = []
+    stop = threading.Event()
+
+    def ask(client: httpx.Client) -> None:
+        while not stop.is_set():
+            answer = client.get("/api/v1/search?q=budget+participatif")
+            answers.append(answer.json()["total"] > 0 if answer.status_code == 200 else answer.text)
+
+    free = copy.aside(copy.data, ELUNUM_SITE_REQUESTS_PER_MINUTE="0")
+    with serving(free, "--workers", "2") as client:
+        asking = [threading.Thread(target=ask, args=(client,)) for _ in range(3)]
+        for thread in asking:
+            thread.start()
+        for _ in range(2):
+            build(settings, full=True)
+            rollback(settings)
+        stop.set()
+        for thread in asking:
+            thread.join()
+    assert len(answers) > 10
+    assert set(answers) == {True}
 
 
 def test_rolling_back_is_seen_by_who_already_serves(copy: Installation) -> None:

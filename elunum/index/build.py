@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -33,10 +33,13 @@ from elunum.index.documents import Documents
 from elunum.index.tags import load_referentiel
 from elunum.model import Document, DocumentId
 from elunum.settings import Settings
-from elunum.text import forms, stems
+from elunum.text import forms
 from elunum.urls import host_of
 
 log = logging.getLogger("elunum.index")
+
+Check = Callable[[str], Iterable[str]]
+"""Name of a version's folder -> what forbids to serve it, one sentence each, with the remedy. See search/checks.py."""
 
 Change = tuple[int, DocumentId, Document | None]
 """Revision, and the document, or None when it is gone."""
@@ -73,9 +76,10 @@ class BuildReport:
     lost: tuple[str, ...] = ()  # sources with less than a fifth of the documents they had: "host: 120 -> 3"
 
 
-def build(settings: Settings, full: bool = False) -> BuildReport:
+def build(settings: Settings, full: bool = False, check: Check | None = None) -> BuildReport:
     """Bring the served index to the last revision of the documents.
 
+    check: what else than counts must be right before the new version is served.
     full: write every document again. Also done, unasked, when the last version was written by another format or with
     other names of enjeux, or when it holds one page gone for two that are left; other expressions change the documents
     that they tag otherwise, and no more. Killed at any moment, what is served stays whole and the next build starts
@@ -83,7 +87,8 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
     """
     started = time.monotonic()
     settings.index_dir.mkdir(parents=True, exist_ok=True)
-    last = None if full else _reusable(settings)
+    served = _served(settings)
+    last = None if full else _reusable(settings, served)
     aside = settings.index_dir / ".building"
     shutil.rmtree(aside, ignore_errors=True)
     with Documents(settings.documents_path) as documents:
@@ -107,14 +112,24 @@ def build(settings: Settings, full: bool = False) -> BuildReport:
             same = (id_ for host in sorted(moved) for id_ in documents.hosted(host, last.revision))
             changes = chain(changes, ((last.revision, id_, documents.get(id_)) for id_ in same))
         about, added, removed = write(aside, changes, settings, last, levels, documents.links)
-    problems = tuple(_problems(aside, about, last))
-    lost = tuple(_lost(settings, aside)) if versions(settings) else ()
+    lost = _lost(settings, aside, served) if served else {}
+    problems = [] if full or served is None else list(_losses(about, served, lost))
+    if check is not None and not problems:
+        problems += check(aside.name)
     if not problems:
         _swap(settings, aside, about.version)
     seconds = time.monotonic() - started
     log.info("built", extra={"documents": about.documents, "added": added, "removed": removed, "seconds": seconds})
     return BuildReport(
-        about.version, about.documents, added, removed, last is None, not problems, problems, seconds, lost
+        about.version,
+        about.documents,
+        added,
+        removed,
+        last is None,
+        not problems,
+        tuple(problems),
+        seconds,
+        tuple(f"{source}: {before} -> {after}" for source, (before, after) in lost.items()),
     )
 
 
@@ -269,13 +284,23 @@ def count_sources(searcher: tantivy.Searcher) -> dict[str, int]:
     return {bucket["key"]: bucket["doc_count"] for bucket in found}
 
 
-def _reusable(settings: Settings) -> About | None:
-    """The served version, when the next one can start from it."""
+def _served(settings: Settings) -> About | None:
+    """The served version, when it can be opened."""
     try:
         about = read_about(settings)
         _ready(settings.index_dir / about.version)
+    except (IndexVersionError, OSError, ValueError):  # absent, of another format, or files of it are missing
+        return None
+    return about
+
+
+def _reusable(settings: Settings, about: About | None) -> About | None:
+    """The served version, when the next one can start from it."""
+    if about is None:
+        return None
+    try:
         gone = _gone(settings.index_dir / about.version)
-    except (IndexVersionError, OSError, ValueError, msgspec.MsgspecError):  # absent, of another format, or not whole
+    except (OSError, msgspec.MsgspecError):
         return None
     if gone > about.documents * MOSTLY_GONE:
         return None
@@ -321,51 +346,43 @@ def _link(version: Path, aside: Path) -> None:
 
 # --- checks ------------------------------------------------------------------------------------------------------
 
-CANARIES = 50
-"""Documents looked for by their own title before a version is served."""
-
-
-def _problems(version: Path, about: About, last: About | None) -> Iterator[str]:
-    searcher = open_index(version).searcher()
-    if last is not None and about.documents < last.documents / 2 and last.documents > 100:
-        yield (
-            f"{about.documents} documents, where the served version has {last.documents}; "
-            "run `elunum index --full` if this is meant"
-        )
-    missed = asked = 0
-    schema = fields.schema()
-    for _, address in searcher.search(tantivy.Query.all_query(), CANARIES).hits if about.documents else ():
-        shown = fields.read_shown(searcher, address)
-        words = stems(shown.title)[:20]
-        if not words:
-            continue
-        asked += 1
-        terms = [
-            (tantivy.Occur.Should, tantivy.Query.term_query(schema, field, word))
-            for word in words
-            for field in ("title", "body")
-        ]
-        best = searcher.search(tantivy.Query.boolean_query(terms), 50).hits
-        titles = {fields.read_shown(searcher, found).title for _, found in best}
-        missed += shown.title not in titles
-    if missed > asked / 4:
-        yield f"{missed} of {asked} documents are not found by their own title; report this as a bug"
-
-
 MUCH = 20
-"""Documents from which losing four in five is worth telling."""
+"""Documents from which a source that loses four in five is told to the operator."""
+
+TOO_MUCH = 0.1
+"""Share of all documents that such sources may have held: one site may close, many at once are our mistake."""
+
+ENOUGH = 100
+"""Documents from which shares mean something."""
 
 
-def _lost(settings: Settings, version: Path) -> Iterator[str]:
-    """Sources that lost most of their documents since the served version."""
-    try:
-        before = count_sources(_ready(settings.index_dir / read_about(settings).version))
-    except (IndexVersionError, OSError, ValueError):
+def _losses(about: About, served: About, lost: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    remedy = "run `elunum index --full` if this is meant"
+    if served.documents <= ENOUGH:
         return
-    after = count_sources(open_index(version).searcher())
-    for key, count in sorted(before.items()):
-        if count >= MUCH and after.get(key, 0) < count / 5:
-            yield f"{key.partition(chr(9))[0]}: {count} -> {after.get(key, 0)}"
+    if about.documents < served.documents / 2:
+        yield f"{about.documents} documents, where the served version has {served.documents}; {remedy}"
+    held = sum(before for before, _ in lost.values())
+    if held > served.documents * TOO_MUCH:
+        worst = ", ".join(f"{source}: {before} -> {after}" for source, (before, after) in list(lost.items())[:3])
+        yield f"{len(lost)} sources lost most of their {held} documents ({worst}); {remedy}"
+
+
+def _lost(settings: Settings, version: Path, served: About) -> dict[str, tuple[int, int]]:
+    """Sources that lost most of their documents since the served version: how many they had and have."""
+    before, after = Counter[str](), Counter[str]()
+    for counted, searcher in (
+        (before, _ready(settings.index_dir / served.version)),
+        (after, open_index(version).searcher()),
+    ):
+        for key, count in count_sources(searcher).items():
+            counted[key.partition("\t")[0]] += count  # whatever its name: a source may be called otherwise
+    found = {
+        source: (count, after[source])
+        for source, count in before.items()
+        if count >= MUCH and after[source] < count / 5
+    }
+    return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
 
 
 # --- the link `current` ------------------------------------------------------------------------------------------

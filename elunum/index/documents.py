@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from random import Random
 from types import TracebackType
 
 import msgspec
@@ -283,6 +284,16 @@ class Documents:
             "select id from hosted join documents using (id) where host = ? and revision <= ?", (host, until)
         )
         return [DocumentId(id) for (id,) in rows]
+
+    def drawn(self, chance: Random, count: int) -> Iterator[Document]:
+        """At most `count` documents at random that are shown: no copies. Identifiers are hashes, as good as dice."""
+        for _ in range(count):
+            start = f"{chance.getrandbits(64):016x}"
+            row = self.db.execute(
+                "select body, seen from documents where id >= ? and body is not null order by id limit 1", (start,)
+            ).fetchone()
+            if row is not None and (found := _document(*row)).copy_of is None:
+                yield found
 
     def __len__(self) -> int:
         return self.counts().documents

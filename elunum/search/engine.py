@@ -179,15 +179,18 @@ class _Answer:
 
 
 class Engine:
-    """Answers from the version that the link `current` names; a new version is served from the next request on."""
+    """Answers from the version that the link `current` names; a new version is served from the next request on.
 
-    def __init__(self, settings: Settings, ranking: Ranking = compiled.DEFAULT) -> None:
+    version: another one, to be asked before it is served.
+    """
+
+    def __init__(self, settings: Settings, ranking: Ranking = compiled.DEFAULT, version: str = "current") -> None:
         self.settings = settings
         self.ranking = ranking
         self.geo = geo.load()
         self.referentiel: Referentiel = load_referentiel()
         self.geo.named("")  # its tables of names are made now rather than at the first reader's expense
-        self._link = settings.index_dir / "current"
+        self._link = settings.index_dir / version
         self._labels: dict[tuple[str, str], str] = {}
         self._served = self._open()
         self._by_source: tuple[str, Mapping[str, int]] = ("", {})
@@ -410,19 +413,28 @@ class Engine:
 
     def _current(self) -> _Served:
         """The served version; opened again when the link points elsewhere: one readlink a request."""
-        try:
-            target = str(self._link.readlink())
-        except OSError:
-            return self._served
-        if target != self._served.target:
+        target = self._target()
+        if target not in (self._served.target, self._link.name):  # its own name: the link is gone, what is open answers
             self._served = self._open()
         return self._served
 
-    def _open(self) -> _Served:
+    def _target(self) -> str:
         try:
-            target = str(self._link.readlink())
+            return str(self._link.readlink())
         except OSError:
-            target = "current"  # missing: what is wrong is said by read_about
+            return self._link.name  # a version by its own name, or no link: what is wrong is said by read_about
+
+    def _open(self) -> _Served:
+        while True:
+            target = self._target()
+            try:
+                return self._opened(target)
+            except IndexVersionError:
+                if self._target() == target:
+                    raise
+                # Swapped meanwhile, and the version it named is dropped already.
+
+    def _opened(self, target: str) -> _Served:
         about = build.read_about(self.settings, target)
         path = self.settings.index_dir / target
         try:

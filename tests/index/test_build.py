@@ -255,16 +255,21 @@ import sys
 from pathlib import Path
 from elunum.index.build import build
 from elunum.settings import Settings
-while True:
-    build(Settings(data=Path(sys.argv[1])), full=True)
+from tests.search.pages import fill, page
+settings = Settings(data=Path(sys.argv[1]))
+for number in range(10_000):
+    if sys.argv[2] == "changes":
+        fill(settings, [page("/compteur", f"Compteur {number}")])
+    build(settings, full=sys.argv[2] == "full")
 """
 
 
-@pytest.mark.parametrize("pause", [0.9, 1.3, 1.7])
-def test_a_build_killed_at_any_moment_leaves_a_whole_index(settings: Settings, pause: float) -> None:
+@pytest.mark.parametrize(("what", "pause"), [("full", 0.9), ("full", 1.7), ("changes", 1.1), ("changes", 1.9)])
+def test_a_build_killed_at_any_moment_leaves_a_whole_index(settings: Settings, what: str, pause: float) -> None:
+    fill(settings, [page("/compteur", "Compteur")])
     build(settings)
     process = subprocess.Popen(
-        [sys.executable, "-c", BUILD_OFTEN, str(settings.data)],
+        [sys.executable, "-c", BUILD_OFTEN, str(settings.data), what],
         cwd=CHECKOUT,
         env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
     )
@@ -272,8 +277,10 @@ def test_a_build_killed_at_any_moment_leaves_a_whole_index(settings: Settings, p
     process.send_signal(signal.SIGKILL)
     process.wait()
     engine = open_engine(settings)
-    assert engine.info().documents == 17
+    assert engine.info().documents == 18
     assert engine.search(Search(q="budget participatif")).total >= 4
+    assert engine.search(Search(q="compteur")).total == 1
+    build(settings)
     assert build(settings, full=True).swapped
     assert len(versions(settings)) == 2
 
