@@ -1,5 +1,5 @@
 # Plain commands; `make demo` and `make test` need Python 3.11 and nothing else.
-.PHONY: demo test lint fix bench bench-replica audit lock clean browser validator
+.PHONY: demo test lint fix bench bench-replica audit units lock clean browser validator
 .DEFAULT_GOAL := test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -36,6 +36,10 @@ audit: .venv/installed-dev
 		if [ $$unchecked -gt 0 ] || grep -qE 'ConnectionError|Max retries|ServiceError|SSLError|JSONDecodeError' var/audit.log; then \
 		echo "make audit: the database of vulnerabilities does not answer here ($$unchecked dependencies not checked): run it elsewhere"; \
 		exit 3; fi; cat var/audit.log; exit $$found
+
+# The systemd units under a real systemd, in a container of its own (Linux, root): each promise they make is tried.
+units: .venv/installed-dev
+	@$(BIN)/python -m scripts.try_units
 
 # Pin every dependency with its hashes, and no address.
 lock: .venv/installed-dev
