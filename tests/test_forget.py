@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sqlite3
 import subprocess
 import sys
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from elunum import archive
@@ -27,6 +31,7 @@ from elunum.model import Gone, Page, Search, Source, Unchanged
 from elunum.search.engine import open_engine
 from elunum.settings import ArchiveSettings, Settings
 from elunum.sources import SourceList
+from tests.site.conftest import serving
 
 WHEN = datetime(2026, 11, 20, 8, tzinfo=UTC)
 SOURCES = SourceList(
@@ -104,7 +109,9 @@ def titles(settings: Settings, words: str = "conseil municipal") -> set[str]:
 
 
 def test_a_forgotten_page_is_in_no_file_of_the_data_folder(settings: Settings) -> None:
-    assert holding(settings.data, "Zéphirine"), "the page was there to begin with"
+    before = holding(settings.data, "Zéphirine") | holding(settings.data, "zéphirine")
+    for place in ("archive/", "documents.sqlite", "/words.tsv"):
+        assert any(place in name for name in before), f"it was in {place} to begin with"
     report = forget(settings, SOURCES, "https://www.ville.example/conseil")
     assert holding(settings.data, "Zéphirine") == set()
     assert holding(settings.data, "zéphirine") == set()
@@ -184,6 +191,35 @@ def test_a_forgotten_page_is_not_found_nor_suggested(settings: Settings) -> None
         assert "phirine" not in (found.suggestion or "")
     assert not engine.suggest("question de")
     assert titles(settings) == {"Accueil de la ville", "La cantine bio", "Budget participatif", "Budget communal"}
+
+
+def test_readers_stop_seeing_it_in_every_shape_while_the_service_runs(settings: Settings) -> None:
+    """By the command itself, beside a server that nobody restarts."""
+    shapes = [f"/recherche{kind}?q=z%C3%A9phirine" for kind in ("", ".csv", ".ods", ".atom")]
+    shapes += ["/api/v1/search?q=z%C3%A9phirine", "/api/v1/suggest?q=question+de", "/recherche?q=zephirin"]
+
+    def telling(client: httpx.Client) -> set[str]:
+        found = set()
+        for shape in shapes:
+            body = client.get(shape).content
+            if shape.startswith("/recherche.ods"):
+                with zipfile.ZipFile(io.BytesIO(body)) as ods:
+                    body = ods.read("content.xml")
+            if b"Quatremarre" in body:
+                found.add(shape)
+        return found
+
+    with serving(settings) as server, server.client() as client:
+        assert telling(client) == set(shapes)
+        done = subprocess.run(
+            [sys.executable, "-m", "elunum", "forget", "https://www.ville.example/conseil", "--json"],
+            env=os.environ | {"ELUNUM_DATA": str(settings.data), "ELUNUM_SOURCES": str(settings.sources)},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
+        assert telling(client) == set()
 
 
 def test_the_other_pages_of_the_archive_are_read_as_before(settings: Settings) -> None:
