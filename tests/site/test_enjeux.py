@@ -107,6 +107,7 @@ def test_a_page_says_whether_all_the_enjeux_are_asked_or_one_and_offers_the_othe
     text = client.get(html.unescape(either[1])).text
     assert "<strong>au moins un</strong> des enjeux choisis" in text
     assert "ou Innovation" in text
+    assert "chaque nombre est celui de l’enjeu seul" in text
     again = re.search(r'href="([^"]*)"[^>]*>Exiger tous ces enjeux<', text)
     assert again
     assert html.unescape(again[1]) == "/recherche?enjeu=emploi&enjeu=innovation"
@@ -172,6 +173,11 @@ def test_the_rules_of_an_enjeu_are_public(client: httpx.Client, slug: str) -> No
     assert len(rules) > 100
     assert [rule.text for rule in rules if rule.text not in text] == []
     assert [rule.text for rule in rules if rule.excludes and "pas près de" not in text] == []
+    # Services that no page renders are named, but lead nowhere: every link leads to pages.
+    for address in re.findall(rf'href="(/recherche\?enjeu={slug}&service=[^"]*)"', text):
+        assert total_of(client, address) > 0
+    named = [s.nom for s in REFERENTIEL.services if s.enjeu == slug]
+    assert [nom for nom in named if nom not in text] == []
 
 
 def test_the_rules_can_be_taken_away_as_the_tagger_reads_them(client: httpx.Client) -> None:
