@@ -612,16 +612,25 @@ class Frontier:
     # --- taking back ---------------------------------------------------------------------------------------------
 
     def robots(
-        self, visit: Visit, status: int, body: bytes, seconds: float, reason: str = "robots.txt unreachable"
+        self,
+        visit: Visit,
+        status: int,
+        body: bytes,
+        seconds: float,
+        reason: str = "robots.txt unreachable",
+        wait: float = 0.0,
     ) -> None:
-        """robots.txt was answered (status 0: it was not, for this reason). The sitemaps it names are added."""
+        """robots.txt was answered (status 0: it was not, for this reason). The sitemaps it names are added.
+
+        wait: seconds of Retry-After, 0 for none.
+        """
         host, says = visit.host, permission(status)
         with self.together():
             if says is Permission.FORBID_ALL:
                 self._count_error(host, reason)
                 self._db.execute("update hosts set robots_says = ? where id = ?", (says.value, host.id))
                 self._failed_host(host)
-                self._release(visit, self._backoff(host))
+                self._release(visit, max(wait, self._backoff(host)))
                 return
             kept = body if says is Permission.READ_RULES else None
             host.rules = read_rules(body, self._settings.agent_name) if kept is not None else ALLOW_ALL
@@ -792,7 +801,7 @@ class Frontier:
                 if name != host.name:
                     new += self._add_elsewhere(name, doc, one)
                     continue
-                if one.kind is not Kind.PAGE or one.lastmod:
+                if one.kind is not Kind.PAGE or one.lastmod or one.rank < 0:
                     listed = True
                 if doc in docs:
                     if one.lastmod:

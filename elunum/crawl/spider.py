@@ -188,7 +188,8 @@ class CrawlSpider(Spider):
     def _take_in(self, visit: Visit, answer: Answer) -> None:
         frontier, status = self.frontier, answer.status
         if visit.kind is Kind.ROBOTS:
-            frontier.robots(visit, status, answer.body, answer.seconds)
+            wait = _retry_after(answer, self.clock()) if status in (429, 503) else 0.0
+            frontier.robots(visit, status, answer.body, answer.seconds, wait=wait)
         elif status == 304:
             self._not_modified(visit, answer)
         elif visit.kind is Kind.RESERVED and status < 500 and status != 429:

@@ -9,10 +9,14 @@ import pytest
 
 from elunum.archive import compact
 from elunum.crawl import links
-from elunum.model import Gone, Page, Unchanged
+from elunum.index.build import build
+from elunum.index.update import update
+from elunum.model import Gone, Page, Search, Source, Unchanged
+from elunum.search.engine import open_engine
 from elunum.settings import ArchiveSettings
+from elunum.sources import SourceList
 from tests.crawl.conftest import Nights
-from tests.web.server import Answer, Asked, Reply, Site, conditional, page, sites
+from tests.web.server import LISTS, Answer, Asked, Reply, Site, conditional, page, sites
 
 Begin = Callable[[Answer], Nights]
 HTML = {"Content-Type": "text/html"}
@@ -51,6 +55,49 @@ def test_the_second_night_transfers_no_unchanged_body(nights: Begin) -> None:
     assert (report.new, report.changed, report.unchanged) == (0, 0, 3)
     assert {statuses(night, target)[-1] for target in web} == {304}
     assert [type(record) for record in night.records()] == [Page] * 3 + [Unchanged] * 3
+
+
+def test_a_server_that_only_dates_its_pages_is_asked_since_that_date(nights: Begin) -> None:
+    modified = "Fri, 02 Jan 2026 03:04:05 GMT"
+
+    def answer(asked: Asked) -> Reply | None:
+        if asked.target in LISTS:
+            return None
+        if asked.headers.get("if-modified-since") == modified:
+            return Reply(304)
+        return page("accueil", **{"Last-Modified": modified})
+
+    night = nights(answer)
+    assert night("a.fr").new == 1
+    night.clock.days(1)
+    assert night("a.fr").unchanged == 1
+    assert statuses(night, "/") == [200, 304]
+
+
+def test_unchanged_pages_are_not_extracted_and_what_is_gone_leaves_the_next_index(nights: Begin) -> None:
+    web = {
+        "/": page("accueil", "/b", "/c", "/d"),
+        "/b": page("Budget participatif de la commune"),
+        "/c": page("Cantine scolaire et ses tarifs"),
+        "/d": page("Déchetterie intercommunale"),
+    }
+    night = nights(with_etags(sites({"a.fr": web})))
+    settings, listed = night.settings(), SourceList([Source("http://a.fr/", "a.fr", "commune")])
+
+    def found() -> set[str]:
+        return {hit.url for hit in open_engine(settings).search(Search(q="site:a.fr")).hits}
+
+    night("a.fr")
+    assert update(settings, listed).extracted == 4
+    build(settings)
+    assert found() == {f"http://a.fr{path}" for path in web}
+    web["/c"], web["/d"] = Reply(410), page("Déchetterie", head=NOINDEX)
+    night.clock.days(1)
+    night("a.fr")
+    report = update(settings, listed)
+    assert (report.extracted, report.unchanged, report.removed) == (0, 2, 2)
+    build(settings)
+    assert found() == {"http://a.fr/", "http://a.fr/b"}
 
 
 def test_a_crawl_right_after_another_asks_nothing(nights: Begin) -> None:
@@ -304,6 +351,41 @@ def test_sitemaps_come_before_links_and_may_be_packed_nested_and_named_in_robots
     night = nights(sites({"a.fr": web}))
     night("a.fr")
     assert night.web.asked_of("a.fr") == ["/plan.xml", "/plan/1.xml.gz", "/", "/liste", "/lien"]
+
+
+def test_lists_come_first_then_what_is_new_then_what_sitemaps_say_then_links(nights: Begin) -> None:
+    def feed(*paths: str) -> Reply:
+        items = "".join(f"<item><link>http://a.fr{path}</link></item>" for path in paths)
+        return Reply(body=f"<rss><channel>{items}</channel></rss>".encode(), headers=XML)
+
+    news = b"""<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"
+        xmlns:news="http://www.google.com/schemas/sitemap-news/0.9"><url><loc>http://a.fr/depeche</loc>
+        <news:news><news:title>t</news:title></news:news></url></urlset>"""
+    index = b"<sitemapindex>%s</sitemapindex>" % b"".join(
+        b"<sitemap><loc>http://a.fr%s</loc></sitemap>" % path for path in (b"/plan.xml.gz", b"/nouvelles.xml")
+    )
+    web: dict[str, Reply | str] = {
+        "/robots.txt": "Sitemap: http://a.fr/index.xml\n",
+        "/index.xml": Reply(body=index, headers=XML),
+        "/plan.xml.gz": Reply(body=gzip.compress(sitemap("/plan", "/photo.jpg").body), headers=XML),
+        "/nouvelles.xml": Reply(body=news, headers=XML),
+        "/": page("accueil", "/lien", head='<link rel="alternate" type="application/rss+xml" href="/rss">'),
+        "/rss": feed("/neuf"),
+        **{path: page(path) for path in ("/plan", "/depeche", "/neuf", "/lien", "/plus-neuf")},
+    }
+    night = nights(sites({"a.fr": web}))
+    assert night("a.fr").new == 5
+    asked = night.web.asked_of("a.fr")
+    assert asked[0] == "/index.xml"
+    assert set(asked[1:3]) == {"/plan.xml.gz", "/nouvelles.xml"}
+    assert asked[3:6] == ["/", "/rss", "/neuf"]
+    assert set(asked[6:8]) == {"/plan", "/depeche"}
+    assert asked[8:] == ["/lien"]
+    web["/rss"] = feed("/plus-neuf", "/neuf")
+    night.clock.days(1)
+    night("a.fr")
+    again = night.web.asked_of("a.fr")[len(asked) :]
+    assert again.index("/rss") < again.index("/plus-neuf") < again.index("/plan")
 
 
 @pytest.mark.parametrize(

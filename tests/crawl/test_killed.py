@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from elunum.archive import Forgotten, read
+from elunum.crawl import spider
 from elunum.crawl.frontier import Frontier, Kind, forget
-from elunum.crawl.run import crawl, status
+from elunum.crawl.run import CrawlReport, crawl, status
 from elunum.crawl.scope import Scope
 from elunum.errors import SettingsError
 from elunum.model import Page, Source
@@ -75,20 +76,36 @@ def pages_of(folder: Path) -> Counter[str]:
     return Counter(record.url for record, _ in read(folder / "var" / "archive") if isinstance(record, Page))
 
 
+def bodies_of(folder: Path) -> dict[str, bytes]:
+    return {page.url: page.body for page, _ in read(folder / "var" / "archive") if isinstance(page, Page)}
+
+
+def known_of(folder: Path) -> list[tuple[object, ...]]:
+    """What the frontier says of each address, less its dates."""
+    with sqlite3.connect(folder / "var" / "frontier.sqlite") as db:
+        return db.execute(
+            "select url, kind, rank, etag, modified, body_digest, text_digest, misses, tries, archived, due > 0 "
+            "from urls order by url"
+        ).fetchall()
+
+
 def everything() -> set[str]:
     return {f"http://{host}/{n or ''}" for host in HOSTS for n in range(PAGES)}
 
 
-def test_killed_twenty_times_it_ends_with_the_same_pages_and_asks_none_twice_but_those_in_flight(
+def test_killed_twenty_times_it_ends_as_one_that_never_was_and_asks_none_twice_but_those_in_flight(
     tmp_path: Path,
 ) -> None:
     chance = random.Random(4)
     runs: list[list[Asked]] = []
     with Web(chained) as web:
-        for _ in range(20):
+        assert ends_well(crawler(web, tmp_path / "never killed", delay_s=0.0))
+        web.seen.clear()
+        for number in range(20):
             before = len(web.seen)
             pid = crawler(web, tmp_path)
-            wait_until(lambda before=before: len(web.seen) > before, 10)  # type: ignore[misc]
+            if number % 4:  # the others perhaps before their first request
+                wait_until(lambda before=before: len(web.seen) > before, 10)  # type: ignore[misc]
             time.sleep(chance.uniform(0, 0.1))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -98,6 +115,8 @@ def test_killed_twenty_times_it_ends_with_the_same_pages_and_asks_none_twice_but
         assert ends_well(crawler(web, tmp_path))
         runs.append(web.seen[before:])
     assert set(pages_of(tmp_path)) == everything()
+    assert bodies_of(tmp_path) == bodies_of(tmp_path / "never killed")
+    assert known_of(tmp_path) == known_of(tmp_path / "never killed")
     seen_before: dict[tuple[str, str], int] = {}
     last: dict[tuple[int, str], str] = {}
     again = 0
@@ -156,16 +175,41 @@ def test_two_shards_at_once_share_the_hosts_and_miss_none(tmp_path: Path) -> Non
     assert (whole.new, whole.finished) == (len(everything()), True)
 
 
-def test_status_is_read_while_a_crawl_goes_on_and_before_any(nights: Begin, tmp_path: Path) -> None:
-    night = nights(chained)
+def test_status_is_read_while_a_crawl_goes_on_and_before_any(nights: Begin) -> None:
+    told: list[CrawlReport] = []
+
+    def answer(asked: Asked) -> Reply | None:
+        if asked.host == "b.fr" and asked.target == "/" and not told:
+            # a.fr is done by now; the answer waits until the crawl has said so.
+            wait_until(lambda: status(night.settings()).expected_end is not None)
+            told.append(status(night.settings()))
+        return chained(asked)
+
+    night = nights(answer)
     assert status(night.settings()).requests == 0
-    night(*HOSTS, hours=0.4 / 3600, delay_s=0.05)
-    report = status(night.settings())
-    assert not report.finished
-    assert report.requests > 0
+    assert night("a.fr", "b.fr", active_hosts=1).finished
+    (report,) = told
+    assert (report.running, report.finished, report.hosts, report.hosts_left) == (True, False, 2, 1)
+    assert report.requests >= PAGES
+    assert report.pages_per_s > 0
     assert report.seen_at is not None
-    assert report.expected_end is None or report.expected_end >= report.seen_at
-    assert report.hosts == len(HOSTS)
+    assert report.expected_end is not None
+    assert report.expected_end >= report.seen_at
+
+
+def test_progress_is_told_while_it_goes_on(
+    nights: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(spider, "PROGRESS_S", 0.05)
+    caplog.set_level("INFO", "elunum.crawl")
+    night = nights(chained)
+    night(*HOSTS, active_hosts=2, delay_s=0.01)
+    told = [record.__dict__ for record in caplog.records if record.message == "progress"]
+    assert told
+    assert max(figures["per_s"] for figures in told) > 0
+    left = [figures["hosts_left"] for figures in told]
+    assert left == sorted(left, reverse=True)
+    assert any("minutes_left" in figures for figures in told)
 
 
 def test_status_says_why_a_crawl_and_each_host_were_stopped(nights: Begin) -> None:

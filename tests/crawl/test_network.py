@@ -112,6 +112,40 @@ def test_where_the_redirects_of_robots_txt_lead_has_its_pause_and_its_only_conne
         assert min(pauses([asked for asked in web.seen if asked.host == host])) >= 0.1
 
 
+@pytest.mark.parametrize("target", ["http://dedans.fr:{port}/robots.txt", "http://127.0.0.9:{port}/robots.txt"])
+def test_a_redirect_that_leads_inside_is_not_gone_through(
+    tmp_path: Path, names: dict[str, str], monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    def answer(asked: Asked) -> Reply | None:
+        if asked.host == "a.fr" and asked.target == "/robots.txt":
+            return Reply(302, headers={"Location": target.format(port=web.port)})
+        return page("accueil")
+
+    monkeypatch.setattr(fetch, "may_connect", lambda address: address != "127.0.0.9")
+    names.update({"a.fr": "127.0.0.1", "dedans.fr": "127.0.0.9"})
+    with Web(answer, addresses=("127.0.0.1", "127.0.0.9")) as web:
+        report = visit(web, tmp_path, "a.fr", delay_s=0.0)
+    assert set(web.connected_at_once) == {"127.0.0.1"}
+    assert report.errors == {"refused address": 4}
+
+
+def test_a_name_that_changes_its_address_is_connected_to_at_the_one_that_was_checked(
+    tmp_path: Path, names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_of_dns = Counter[str]()
+
+    def rebinding(name: str, *rest: object, **options: object) -> list[tuple[object, ...]]:
+        asked_of_dns[name] += 1
+        address = "127.0.0.1" if asked_of_dns[name] == 1 else "127.0.0.9"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    monkeypatch.setattr(fetch, "may_connect", lambda address: address != "127.0.0.9")
+    with Web(sites({"a.fr": {"/": page("accueil")}}), addresses=("127.0.0.1", "127.0.0.9")) as web:
+        assert visit(web, tmp_path, "a.fr", delay_s=0.0).new == 1
+    assert set(web.connected_at_once) == {"127.0.0.1"}
+
+
 # --- certificates --------------------------------------------------------------------------------------------------
 
 

@@ -1,14 +1,18 @@
 """What the server saw: each rule of politeness, judged from the other side."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from itertools import pairwise
 
 import pytest
 
-from elunum.model import Gone
+from elunum.crawl.run import crawl
+from elunum.model import Gone, Source
+from elunum.settings import CrawlSettings, Settings
 from tests.crawl.conftest import Nights
-from tests.web.server import LISTS, Answer, Asked, Reply, page, sites
+from tests.web.server import LISTS, Answer, Asked, Reply, Site, page, sites
 
 Begin = Callable[[Answer], Nights]
 
@@ -28,6 +32,24 @@ def test_a_host_gets_one_request_at_a_time_and_its_pause_between_two(nights: Beg
     for host in ("a.fr", "b.fr"):
         assert night.web.open_at_once[host] == 1
         assert min(pauses(night, host)) >= 0.2
+
+
+def test_the_pause_is_of_two_seconds_unless_the_operator_says_otherwise(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/": page("accueil")}}))
+    crawl(Settings(data=night.folder, crawl=CrawlSettings(connect_to=night.web.address)),
+          [Source("http://a.fr/", "a.fr", "commune")], hours=3 / 3600)  # fmt: skip
+    assert len(night.web.seen) == 2
+    assert pauses(night, "a.fr")[0] >= 2
+
+
+def test_a_host_is_finished_before_the_next_is_begun(nights: Begin) -> None:
+    hosts = [f"h{n}.fr" for n in range(6)]
+    night = nights(sites({h: {"/": page("accueil", "/1", "/2"), "/1": page("une"), "/2": page("deux")} for h in hosts}))
+    assert night(*hosts, active_hosts=2).new == 18
+    order = [asked.host for asked in night.web.seen]
+    first, last = {h: order.index(h) for h in hosts}, {h: len(order) - order[::-1].index(h) for h in hosts}
+    open_together = [sum(first[h] <= at < last[h] for h in hosts) for at in range(len(order))]
+    assert max(open_together) == 2
 
 
 def test_hosts_do_not_wait_for_each_other(nights: Begin) -> None:
@@ -79,6 +101,40 @@ def test_the_status_of_robots_txt_decides(nights: Begin, status: int, asked: lis
         assert len(night.web.seen) <= 5
 
 
+async def _cut(transport: asyncio.Transport) -> None:
+    transport.abort()
+
+
+def test_a_site_whose_robots_txt_does_not_come_is_asked_nothing_else(nights: Begin) -> None:
+    night = nights(sites({"a.fr": {"/robots.txt": Reply(raw=_cut), "/": page("accueil")}}))
+    report = night("a.fr")
+    assert {asked.target for asked in night.web.seen} == {"/robots.txt"}
+    assert (report.errors, report.hosts_stopped) == ({"connection lost": 4}, {"keeps failing": 1})
+    night.clock.days(1)
+    night("a.fr")
+    assert {asked.target for asked in night.web.seen} == {"/robots.txt"}
+
+
+def test_a_robots_txt_that_redirects_for_ever_is_as_none(nights: Begin) -> None:
+    loop = Reply(302, headers={"Location": "/robots.txt"})
+    night = nights(sites({"a.fr": {"/robots.txt": loop, "/": page("accueil")}}))
+    assert night("a.fr").new == 1
+    assert [asked.target for asked in night.web.seen].count("/robots.txt") == 6  # five redirects, RFC 9309
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_retry_after_of_robots_txt_is_honoured(nights: Begin, status: int) -> None:
+    soon, late = (Reply(status, headers={"Retry-After": value}) for value in ("2", "7200"))
+    a_fr: Site = {"/robots.txt": answering(soon, Reply(404)), "/": page("a")}
+    hosts: dict[str, Site] = {"a.fr": a_fr, "b.fr": {"/robots.txt": late}}
+    night = nights(sites(hosts))
+    report = night("a.fr", "b.fr")
+    assert report.new == 1
+    assert pauses(night, "a.fr")[0] >= 2
+    assert [asked.host for asked in night.web.seen].count("b.fr") == 1
+    assert report.hosts_stopped == {"asks for a long pause": 1}
+
+
 def test_robots_txt_is_found_behind_redirects(nights: Begin) -> None:
     robots = Reply(301, headers={"Location": "/autre.txt"})
     rules = "User-agent: *\nDisallow: /b"
@@ -115,6 +171,19 @@ def test_retry_after_is_honoured(nights: Begin, status: int) -> None:
     report = night("a.fr")
     assert report.new == 1
     assert pauses(night, "a.fr")[-1] >= 2
+
+
+def test_retry_after_may_be_a_date(nights: Begin) -> None:
+    def answer(asked: Asked) -> Reply | None:
+        if asked.target in LISTS:
+            return None
+        if night.web.asked_of("a.fr") == ["/"]:
+            return Reply(503, headers={"Retry-After": formatdate(night.clock() + 3, usegmt=True)})
+        return page("accueil")
+
+    night = nights(answer)
+    assert night("a.fr").new == 1
+    assert pauses(night, "a.fr")[-1] >= 2  # dates have no fraction of a second
 
 
 def test_without_retry_after_the_pause_doubles(nights: Begin) -> None:

@@ -161,6 +161,54 @@ def test_a_hostile_page_costs_its_own_visit_and_no_more(nights: Begin, name: str
     assert report.new + report.unchanged + report.failed + report.refused + report.missing >= 3
 
 
+LIMITS = {
+    "slow": "timeout",
+    "silent": "timeout",
+    "drip": "timeout",
+    "endless": "too large",
+    "20 MB of inline tags": "too large",
+    "20 MB of inline tags of unknown length": "too large",
+    "gzip bomb": "too large",
+    "gzip bomb of 2 GB": "too large",
+    "false gzip": "bad encoding",
+    "unknown encoding": "unknown encoding",
+    "endless headers": "bad answer",
+    "long header": "bad answer",
+    "bad header": "bad answer",
+    "no HTTP": "bad answer",
+    "cut short": "cut short",
+    "reset": "connection lost",
+    "redirect loop": "redirect loop",
+    "redirect inside": "redirect out of scope",
+    "redirect to a bad address": "redirect to nowhere",
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_each_limit_is_told_by_its_name(nights: Begin, name: str) -> None:
+    night = nights(lambda asked: None if asked.target in LISTS else hostile.KINDS[name](asked))
+    report = night("a.fr", timeout_s=1.0)
+    assert set({**report.errors, **report.refusals}) == {LIMITS[name]}
+    assert (report.new, night.records()) == (0, [])
+
+
+def test_no_address_is_asked_that_is_longer_than_2000_characters_or_60_redirects_away(nights: Begin) -> None:
+    long = ["/" + "a" * 1_900, "/" + "a" * 2_100, "/b?" + "c" * 5_000]
+
+    def answer(asked: Asked) -> Reply | None:
+        if asked.target in LISTS:
+            return None
+        if asked.target.startswith("/saut"):
+            return Reply(302, headers={"Location": f"/saut{int(asked.target[5:]) + 1}"})
+        return page("accueil", *long, "/saut0")
+
+    night = nights(answer)
+    night("a.fr")
+    asked = night.web.asked_of("a.fr")
+    assert [target for target in asked if not target.startswith("/saut")] == ["/", long[0]]
+    assert len(asked) < 65
+
+
 def _crawl_and_peak(address: str, data: Path) -> tuple[CrawlReport, int]:
     """A crawl of 300 hosts, and the most memory that this process ever held, KiB (proc(5): rusage survives exec)."""
     settings = Settings(data=data, crawl=CrawlSettings(connect_to=address, delay_s=0, timeout_s=2, pages_per_host=3))
