@@ -1,33 +1,38 @@
-"""What a night costs: the frontier at full size, a crawl of a generated web, a bare aiohttp loop; then all stages.
+"""Two nights of a generated web through `elunum nightly`, every stage included; the frontier at full size; a bare loop.
 
-    python -m bench.crawl [--hosts 35000] [--pages 5] [--seconds 60] [--indexed 1000]
+    python -m bench.crawl [--hosts 35000] [--pages 2]
 
-Everything runs on this machine, the simulated web included: compare the columns of one run, not two runs. `seconds`
-bounds each night; what is not reached then is left, as with `elunum crawl --hours`. `indexed` hosts go through the
-commands themselves, crawl and index, for three nights: the last two change a tenth of the pages.
+Prints tables in Markdown: pages/s were timed, not computed. Everything runs on this machine, the simulated web included:
+its CPU is told apart, its time is not, so the pages/s of a crawler that has its cores for itself are higher. `crawl.delay_s` is 0 here, for a host of a few pages would be waited for, not measured. Between the two
+nights the files of the frontier become a day older, and a tenth of the pages change.
+
+With 35,000 hosts it takes some 25 minutes on two free cores and 3 GB of disk; with --hosts 1000, one or two.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import resource
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
-from bench.replica import run
-from elunum.crawl.frontier import Frontier, Kind
-from elunum.crawl.run import crawl
+from bench.replica import Stage, run
+from elunum.crawl.frontier import PARKED, Frontier, Kind
+from elunum.crawl.run import CrawlReport, status
 from elunum.crawl.scope import Scope
 from elunum.model import Source
 from elunum.settings import CrawlSettings, Settings
@@ -123,12 +128,46 @@ def frontier_at(path: Path, hosts: int, requests: int) -> dict[str, float]:
     }
 
 
-# --- a crawl -----------------------------------------------------------------------------------------------------
+def listed(folder: Path, hosts: int) -> Path:
+    """A sources.csv of the generated web."""
+    path = folder / f"{hosts}.csv"
+    rows = "".join(f"http://{name(n)}/,{name(n)},commune,,,,\n" for n in range(hosts))
+    path.write_text("url,name,kind,insee,siren,departement,region\n" + rows)
+    return path
+
+
+def frontiers(folder: Path, hosts: int) -> None:
+    """The frontier with many addresses, beside one with few; and the command that opens it."""
+    print(f"| frontier, {KNOWN_PER_HOST} addresses a host | 100 hosts | {hosts:,} hosts |\n| --- | --- | --- |")
+    both = []
+    for count in (100, hosts):
+        data = folder / f"frontier-{count}"
+        data.mkdir()
+        fill(data / "frontier.sqlite", count)
+        command = run(
+            "start", ["crawl", "--sources", str(listed(folder, count)), "--hours", "0"], {"ELUNUM_DATA": str(data)}
+        )
+        got = measured(lambda data=data, count=count: frontier_at(data / "frontier.sqlite", count, 20_000))  # type: ignore[misc]
+        both.append((command, got))
+    rows: list[tuple[str, Callable[[Stage, dict[str, float]], str]]] = [
+        ("`elunum crawl --hours 0`, from the start of Python to its end, s", lambda run, got: f"{run.wall_s:.1f}"),
+        ("of which the frontier, s", lambda run, got: f"{got['start_s']:.2f}"),
+        ("memory of the command, MB", lambda run, got: f"{run.peak_mb:.0f}"),
+        ("memory of the frontier after 20,000 requests, MB", lambda run, got: f"{got['peak_mb']:.0f}"),
+        ("handing out one request, µs CPU", lambda run, got: f"{got['handing_us']:.0f}"),
+        ("opening its host, shared among the requests to it, µs CPU", lambda run, got: f"{got['opening_us']:.0f}"),
+        ("writing a result, µs CPU", lambda run, got: f"{got['taking_us']:.0f}"),
+    ]
+    for label, figure in rows:
+        print(f"| {label} | " + " | ".join(figure(*one) for one in both) + " |", flush=True)
+
+
+# --- nights --------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def generated(hosts: int, pages: int) -> Iterator[str]:
-    """The generated web in a process of its own; gives its address."""
+def generated(hosts: int, pages: int) -> Iterator[tuple[str, int]]:
+    """The generated web in a process of its own; gives its address and the number of its process."""
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.web.generated", "--hosts", str(hosts), "--pages", str(pages)],
         stdin=subprocess.PIPE,
@@ -137,34 +176,107 @@ def generated(hosts: int, pages: int) -> Iterator[str]:
     )
     assert server.stdout is not None
     try:
-        yield f"127.0.0.1:{int(server.stdout.readline())}"
+        yield f"127.0.0.1:{int(server.stdout.readline())}", server.pid
     finally:
         server.kill()
         server.communicate()
 
 
-def night(address: str, folder: Path, hosts: int, seconds: float, days: float) -> dict[str, float]:
-    """One night of `seconds` at most, `days` after today."""
-    settings = Settings(data=folder, crawl=CrawlSettings(connect_to=address, delay_s=0.0))
-    report = crawl(settings, sources(hosts), hours=seconds / 3600, clock=lambda: time.time() + days * 86_400)
-    return {"requests": report.requests, "pages": report.new + report.changed + report.unchanged,
-            "unchanged": report.unchanged, "wall_s": report.seconds, "per_s": report.pages_per_s}  # fmt: skip
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def bare(address: str, hosts: int, pages: int, seconds: float) -> dict[str, float]:
-    """The ceiling: the same requests by aiohttp with nothing around it."""
+class Crawler(threading.Thread):
+    """Watches the crawler that a night starts: its CPU seconds and its peak memory, to a quarter of a second."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.cpu_s = self.peak_mb = 0.0
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Until `end`."""
+        pid = 0
+        while not self._over.wait(0.25):
+            with suppress(OSError, IndexError):
+                pid = pid or next(iter(self._crawlers()), 0)
+                if pid:
+                    self.cpu_s = cpu_s(pid)
+                    told = Path(f"/proc/{pid}/status").read_text()
+                    self.peak_mb = int(told.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def end(self) -> None:
+        """Look no more."""
+        self._over.set()
+        self.join()
+
+    @staticmethod
+    def _crawlers() -> Iterator[int]:
+        ours, mine = os.getpid(), b"elunum\0crawl\0"
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mine in (folder / "cmdline").read_bytes() and _descends(int(folder.name), ours):
+                    yield int(folder.name)
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    while pid > 1 and pid != ancestor:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == ancestor
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night, whole."""
+
+    whole: Stage
+    crawl: CrawlReport
+    crawl_cpu_s: float
+    crawl_mb: float
+    web_cpu_s: float
+
+    @property
+    def pages(self) -> int:
+        """Pages fetched, unchanged ones included."""
+        return self.crawl.new + self.crawl.changed + self.crawl.unchanged
+
+
+def night(address: str, web: int, folder: Path, hosts: int) -> Night:
+    """`elunum nightly` over all the hosts."""
+    environment = {"ELUNUM_DATA": str(folder), "ELUNUM_CRAWL_CONNECT_TO": address, "ELUNUM_CRAWL_DELAY_S": "0"}
+    before, crawler = cpu_s(web), Crawler()
+    crawler.start()
+    try:
+        whole = run("night", ["nightly", "--sources", str(folder.parent / f"{hosts}.csv")], environment)
+    finally:
+        crawler.end()
+    return Night(whole, status(Settings(data=folder)), crawler.cpu_s, crawler.peak_mb, cpu_s(web) - before)
+
+
+def a_day_later(folder: Path) -> None:
+    """Make all that the frontier remembers a day older."""
+    with sqlite3.connect(folder / "frontier.sqlite") as db:
+        db.execute("update urls set due = due - 86400 where due < ?", (PARKED / 2,))
+        db.execute("update urls set fetched = fetched - 86400 where fetched > 0")
+        db.execute("update hosts set due = due - 86400, free_at = free_at - 86400, robots_at = robots_at - 86400")
+        db.execute("update runs set started = started - 86400, seen = seen - 86400, ended = ended - 86400")
+    db.close()
+
+
+def bare(address: str, hosts: int, pages: int) -> dict[str, float]:
+    """The ceiling: the pages of the first night by aiohttp with nothing around it."""
 
     async def run() -> int:
         done = 0
         todo = iter((n, page) for n in range(hosts) for page in range(pages))
-        until = time.monotonic() + seconds
 
         async def worker(session: aiohttp.ClientSession) -> None:
             nonlocal done
             for number, page in todo:
-                if time.monotonic() > until:
-                    return
-                async with session.get(f"http://{address}/p{page}", headers={"Host": name(number)}) as got:
+                path = f"p{page}" if page else ""
+                async with session.get(f"http://{address}/{path}", headers={"Host": name(number)}) as got:
                     await got.read()
                 done += 1
 
@@ -175,79 +287,57 @@ def bare(address: str, hosts: int, pages: int, seconds: float) -> dict[str, floa
     began = time.perf_counter()
     done = asyncio.run(run())
     wall = time.perf_counter() - began
-    return {"requests": done, "wall_s": wall, "per_s": done / wall}
+    return {"pages": done, "wall_s": wall, "per_s": done / wall}
 
 
-# --- all stages ----------------------------------------------------------------------------------------------------
-
-
-def stages(address: str, folder: Path, hosts: int) -> None:
-    """Three nights through `elunum crawl` and `elunum index`, every process of theirs counted."""
-    listed = folder / "sources.csv"
-    rows = "".join(f"http://{name(n)}/,{name(n)},commune,,,,\n" for n in range(hosts))
-    listed.write_text("url,name,kind,insee,siren,departement,region\n" + rows)
-    environment = {
-        "ELUNUM_DATA": str(folder / "stages"),
-        "ELUNUM_CRAWL_CONNECT_TO": address,
-        "ELUNUM_CRAWL_DELAY_S": "0",
-        "ELUNUM_CRAWL_REVISIT_MIN_DAYS": "0",
-    }
-    print(f"\n{'all stages':14} pages  unchanged   crawl + index = CPU ms a page   pages/s that two cores give")
-    for night in ("first night", "second night", "third night"):
-        crawled = run("crawl", ["crawl", "--sources", str(listed)], environment)
-        indexed = run("index", ["index", "--sources", str(listed)], environment)
-        # What starting them costs, which a night does once.
-        idle_crawl = run("crawl", ["crawl", "--sources", str(listed), "--hours", "0"], environment)
-        idle_index = run("index", ["index", "--sources", str(listed)], environment)
-        seen = {name: int(crawled.report[name]) for name in ("new", "changed", "unchanged")}
-        pages = sum(seen.values())
-        crawl_ms = (crawled.cpu_s - idle_crawl.cpu_s) * 1000 / pages
-        index_ms = (indexed.cpu_s - idle_index.cpu_s) * 1000 / pages
-        # One process crawls while others extract: neither may take longer than its own share of two cores.
-        given = 1000 / max(crawl_ms, (crawl_ms + index_ms) / 2)
-        share = 100 * seen["unchanged"] / pages
-        print(
-            f"{night:14} {pages:5} {share:8.0f} % {crawl_ms:7.2f} + {index_ms:5.2f} = {crawl_ms + index_ms:5.2f} "
-            f"{given:36.0f}",
-            flush=True,
-        )
+def nights(folder: Path, hosts: int, pages: int) -> None:
+    """Two of them, and the bare loop."""
+    with generated(hosts, pages) as (address, web):
+        first = night(address, web, folder / "nights", hosts)
+        a_day_later(folder / "nights")
         urllib.request.urlopen(f"http://{address}/__night").read()
+        second = night(address, web, folder / "nights", hosts)
+        ceiling = measured(lambda: bare(address, hosts, pages))
+    both = (first, second)
+
+    def each(of: Callable[[Night], float], digits: int = 2) -> list[str]:
+        return [f"{of(one):.{digits}f}" for one in both]
+
+    loop_ms = ceiling["cpu_s"] * 1000 / ceiling["pages"]
+    rows = [
+        ("pages fetched", [f"{one.pages:,}" for one in both], f"{ceiling['pages']:,.0f}"),
+        ("of which unchanged, %", each(lambda one: 100 * one.crawl.unchanged / one.pages, 0), ""),
+        ("requests, lists and robots.txt too", [f"{one.crawl.requests:,}" for one in both], ""),
+        ("wall, `elunum nightly` from start to report, s",
+         each(lambda one: one.whole.wall_s, 0), f"{ceiling['wall_s']:.0f}"),
+        ("of which until its crawl ended, s", each(lambda one: one.crawl.seconds, 0), ""),
+        ("**pages/s, all stages, timed**",
+         each(lambda one: one.pages / one.whole.wall_s, 0), f"{ceiling['per_s']:.0f}"),
+        ("CPU of the crawler, ms a page", each(lambda one: one.crawl_cpu_s * 1000 / one.pages), f"{loop_ms:.2f}"),
+        ("and a request", each(lambda one: one.crawl_cpu_s * 1000 / one.crawl.requests), f"{loop_ms:.2f}"),
+        ("CPU of extraction, tags and index, ms a page",
+         each(lambda one: (one.whole.cpu_s - one.crawl_cpu_s) * 1000 / one.pages), ""),
+        ("CPU of the simulated web, ms a page", each(lambda one: one.web_cpu_s * 1000 / one.pages), ""),
+        ("peak memory of the crawler, MB", each(lambda one: one.crawl_mb, 0), f"{ceiling['peak_mb']:.0f}"),
+        ("of the largest process, MB", each(lambda one: one.whole.peak_mb, 0), ""),
+    ]  # fmt: skip
+    print(f"\n| {hosts:,} hosts of {pages} pages, no delay | first night | second night | bare aiohttp |")
+    print("| --- | --- | --- | --- |")
+    for label, figures, loop in rows:
+        print(f"| {label} | {' | '.join(figures)} | {loop} |")
+    for one in both:
+        print(json.dumps(one.whole.report)[:1500], file=sys.stderr)
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", type=int, default=35_000)
-    parser.add_argument("--pages", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--indexed", type=int, default=1_000)
+    parser.add_argument("--pages", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        print(
-            f"frontier ({KNOWN_PER_HOST} addresses a host)   start s   open us   hand out us   take back us   peak MB"
-        )
-        for hosts in (100, options.hosts):
-            path = folder / f"{hosts}.sqlite"
-            fill(path, hosts)
-            got = measured(lambda path=path, hosts=hosts: frontier_at(path, hosts, 20_000))  # type: ignore[misc]
-            print(
-                f"{hosts:8} hosts {got['start_s']:24.2f} {got['opening_us']:9.1f} {got['handing_us']:13.1f} "
-                f"{got['taking_us']:14.1f} {got['peak_mb']:9.0f}"
-            )
-        with generated(options.hosts, options.pages) as address:
-            print("\ncrawl                 requests    per s   CPU ms each   peak MB      (CPU of the start left out)")
-            idle = [measured(lambda: night(address, folder / "var", options.hosts, 0.0, 0)) for _ in range(2)][1]
-            first = measured(lambda: night(address, folder / "var", options.hosts, options.seconds, 0))
-            urllib.request.urlopen(f"http://{address}/__night").read()
-            second = measured(lambda: night(address, folder / "var", options.hosts, options.seconds, 1))
-            ceiling = measured(lambda: bare(address, options.hosts, options.pages, options.seconds / 2))
-            for label, got in (("first night", first), ("second night", second), ("bare aiohttp", ceiling)):
-                starting = 0.0 if label == "bare aiohttp" else idle["cpu_s"]
-                each = (got["cpu_s"] - starting) * 1000 / max(got["requests"], 1)
-                print(f"{label:18} {got['requests']:11.0f} {got['per_s']:8.1f} {each:13.2f} {got['peak_mb']:9.0f}")
-        with generated(options.indexed, options.pages) as address:
-            stages(address, folder, options.indexed)
+        frontiers(Path(temporary), options.hosts)
+        nights(Path(temporary), options.hosts, options.pages)
 
 
 if __name__ == "__main__":

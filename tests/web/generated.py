@@ -42,7 +42,8 @@ class Generated:
             return Reply(body=b"User-agent: *\nDisallow: /prive\n", headers={"Content-Type": "text/plain"})
         if asked.target in LISTS:
             return None
-        page = int(asked.target.strip("/p") or 0)
+        number = asked.target.removeprefix("/p")
+        page = 0 if asked.target == "/" else int(number) if number.isdecimal() else self.pages
         if page >= self.pages:
             return None
         version = self.version(asked.host, page)
@@ -59,7 +60,7 @@ class Generated:
         )
 
     def _page(self, host: str, page: int, version: int) -> bytes:
-        menu = "".join(f'<li><a href="/p{n}">Rubrique {n}</a></li>' for n in range(self.pages))
+        menu = "".join(f'<li><a href="/{f"p{n}" if n else ""}">Rubrique {n}</a></li>' for n in range(self.pages))
         seed = zlib.crc32(f"{host}/{page}#{version}".encode())
         # Eight of a thousand: pages are made of the same sentences and yet no two are alike.
         text = "".join(self._paragraphs[(seed >> (4 * n)) * 31 % 997] for n in range(8))
