@@ -2,9 +2,10 @@
 
     python -m bench.crawl [--hosts 35000] [--pages 2]
 
-Prints tables in Markdown: pages/s were timed, not computed. Everything runs on this machine, the simulated web included:
-its CPU is told apart, its time is not, so the pages/s of a crawler that has its cores for itself are higher. `crawl.delay_s` is 0 here, for a host of a few pages would be waited for, not measured. Between the two
-nights the files of the frontier become a day older, and a tenth of the pages change.
+Prints tables in Markdown; pages/s were timed, not computed. Everything runs on this machine, the simulated web too: its
+CPU is told apart, its time is not, so a crawler that has its cores for itself does more. `crawl.delay_s` is 0 here, for
+a host of a few pages would be waited for, not measured. Between the two nights all that the frontier remembers becomes
+a day older, and a tenth of the pages change.
 
 With 35,000 hosts it takes some 25 minutes on two free cores and 3 GB of disk; with --hosts 1000, one or two.
 """

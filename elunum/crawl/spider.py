@@ -41,7 +41,7 @@ GRACE_S = 2.0
 
 PROGRESS_S = 30.0
 NETWORK_GONE = 60
-"""Failures to reach a host, with no answer from any between them, after which the fault is taken to be ours."""
+"""Hosts that cannot be reached, with no answer from any between them, after which the fault is taken to be ours."""
 
 MIN_TEXT_BYTES = 200
 """A page with less text, all pictures perhaps, is not known by it."""
@@ -87,7 +87,7 @@ class CrawlSpider(Spider):
         self.stopping = ""
         self.abandoned = False
         self.failure: BaseException | None = None
-        self.silence = 0  # hosts in a row that nothing was heard of
+        self.silent: set[int] = set()  # hosts that nothing was heard of, and of no other since
         self.suspects: deque[tuple[float, int]] = deque(maxlen=10_000)  # (when, host) of the last of them
 
     # --- asking --------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class CrawlSpider(Spider):
     def answered(self, response: Response) -> None:
         """A server answered."""
         visit, answer = response.meta["visit"], response.meta["answer"]
-        self.silence = 0
+        self.silent.clear()
         try:
             with self.frontier.together():
                 self._take_in(visit, answer)
@@ -169,12 +169,14 @@ class CrawlSpider(Spider):
     def network(self, host: Host, reason: str) -> None:
         """Count what looks like our own network being gone, and stop when it surely is: no site is blamed for it."""
         if reason not in _NETWORK:
-            self.silence = 0  # a refusal is an answer
+            self.silent.clear()  # a refusal is an answer
             return
+        if 0 < host.failing_since < self.frontier.started:
+            return  # of a host that has been silent for nights, silence says nothing
         now = time.monotonic()
-        self.silence += 1
+        self.silent.add(host.id)
         self.suspects.append((now, host.id))
-        if self.silence >= NETWORK_GONE and not self.stopping:
+        if len(self.silent) >= NETWORK_GONE and not self.stopping:
             self.stopping = "the network is gone"
             self.abandoned = True
             # Those too that fell silent while the last answers of others were on their way.

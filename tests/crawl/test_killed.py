@@ -335,6 +335,28 @@ def test_sites_that_exist_no_more_are_not_our_network(nights: Begin, monkeypatch
     assert report.errors == {"no such host": 150}
 
 
+def test_many_sites_that_have_been_silent_for_nights_are_not_our_network(nights: Begin) -> None:
+    silent = [False]
+
+    def answer(asked: Asked) -> Reply | None:
+        return Reply(after_s=60.0) if silent[0] else page("accueil")
+
+    night = nights(answer)
+    hosts = [f"h{n}.fr" for n in range(70)]
+    for host_group in (hosts[:35], hosts[35:]):  # fewer in a night than would tell of our network
+        night(*host_group, hours=0)
+        silent[0] = True
+        report = night(*host_group, timeout_s=0.3)
+        assert (report.finished, report.hosts_stopped) == (True, {"keeps failing": 35})
+        night.clock.days(1)
+    report = night(*hosts, timeout_s=0.3)
+    assert (report.finished, report.stopped_by) == (True, "")
+    night.clock.days(31)
+    night(*hosts, timeout_s=0.3)
+    seen = Visits(night.folder)
+    assert all((found := seen.host(host)) is not None and found.silent_since for host in hosts)
+
+
 def test_a_clock_that_was_far_ahead_does_not_put_pages_to_sleep(nights: Begin) -> None:
     night = nights(sites({"a.fr": {"/": page("accueil", "/b"), "/b": page("deux")}}))
     night.clock.days(3650)
