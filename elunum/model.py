@@ -173,6 +173,7 @@ class Document:
     copy_of: DocumentId | None = None  # the document shown in its place
     copies: tuple[str, ...] = ()  # URLs of the copies shown under it
     fingerprint: str = ""  # of the normalised text: equal texts are equal
+    around: tuple[str, ...] = ()  # lines read before and after the text, for what sites repeat; never in the store
 
 
 # --- questions and answers ---------------------------------------------------------------------------------------

@@ -111,6 +111,8 @@ def _candidates(page: Page, root: HtmlElement, meta: Mapping[str, str]) -> Itera
         yield from _parsed(linked.get(name), meta.get(name))
     for name in _MODIFIED:
         yield from _parsed(linked.get(name), meta.get(name))
+    if len(marked := set(_marked(root))) == 1:
+        yield marked.pop()
     times = {t.get("datetime") or t.text_content() for t in root.iter("time")}
     if len(times) == 1:
         yield parse_date(times.pop())
@@ -124,9 +126,24 @@ def _parsed(*texts: str | None) -> Iterator[date]:
             yield found
 
 
+_MAY_SAY = (
+    *("p", "span", "div", "time", "li", "small", "em", "i", "strong", "b", "font", "td", "dd", "footer", "abbr"),
+    *("center", "address"),
+)
+_MARKED = re.compile(r"(?:^|[\s_-])(?:published|info-publi|date-?publi\w*)(?:$|[\s_-])", re.I)
+
+
+def _marked(root: HtmlElement) -> Iterator[date]:
+    """Dates of what is named as the moment of publication: « mardi 14 novembre 2023 » with an ISO date for title."""
+    for element in root.iter("abbr", "span", "p", "div", "time", "dd", "li"):
+        names = element.get("class")
+        if names and _MARKED.search(names):
+            yield from _parsed(element.get("title"), element.get("datetime"), element.text_content()[:120])
+
+
 def _short_texts(root: HtmlElement) -> Iterator[str]:
     """Texts short enough to be a mention of date rather than a sentence of the page."""
-    for element in root.iter("p", "span", "div", "time", "li", "small", "em", "i", "strong", "td", "dd", "footer"):
+    for element in root.iter(*_MAY_SAY):
         text = element.text
         if text and any(c.isdigit() for c in text) and len(text) < 200:
             yield text

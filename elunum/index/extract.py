@@ -28,9 +28,10 @@ from elunum.index.files import FileText, read_office, read_pdf, read_text
 from elunum.index.language import language_of
 from elunum.model import Document, Link, Page, Skipped
 from elunum.settings import ExtractSettings
+from elunum.text import fold
 from elunum.urls import canonical, document_id
 
-VERSION = "5"
+VERSION = "6"
 """Changes whenever a page could give another document; every page of the archive is then read again."""
 
 MIN_TEXT_CHARS = 150
@@ -125,13 +126,13 @@ def _html(page: Page, settings: ExtractSettings) -> Document | Skipped:
     if "noindex" in meta.get("robots", "").lower():
         return Skipped("noindex")
     base = _base(root, page.url)
-    title = _title(root, meta)
+    title = _title(root, meta, page.url)
     when = date_of(page, root, meta)
     declared = (root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or "")[:20]
     own = _canonical(root, base)
     breadcrumb = _breadcrumb(root)
     _prune(root)
-    lines, region = _main_text(root)
+    lines, region, around = _main_text(root)
     if not lines:
         # libxml2 stops reading where elements are nested too deep; the other parser does not.
         plain = str(extract_plain_text(text, alt_texts=False, list_bullets=False))
@@ -158,6 +159,7 @@ def _html(page: Page, settings: ExtractSettings) -> Document | Skipped:
         canonical=own if own and document_id(own) != document_id(page.url) else "",
         breadcrumb=breadcrumb,
         fingerprint=fingerprint(body),
+        around=tuple(around),
     )
 
 
@@ -215,10 +217,17 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
 _LONG_TAG = re.compile(rf"<(\w{{1,20}})[^<>]{{{MAX_TAG_CHARS},}}>")
 
 
+_FRAMESET = re.compile(r"<frameset\b", re.I)
+_FRAMES = re.compile(r"</?(?:frameset|frame|noframes)\b[^>]*>", re.I)
+
+
 def parse(text: str) -> HtmlElement | None:
     """The tree of a page; None when nothing in it is HTML. Entities that are not characters are not followed."""
     text = re.sub(r"^\s*<\?xml[^>]*>", "", _CONTROLS.sub("", text), count=1)
     text = _LONG_TAG.sub(r"<\1>", text)
+    if _FRAMESET.search(text):
+        # libxml2 gives what stands in noframes as characters, tags and all; it is all that such a page says.
+        text = _FRAMES.sub("", text)
     try:
         root = lxml.html.document_fromstring(
             text, parser=HTMLParser(encoding=None, remove_comments=True, huge_tree=True)
@@ -279,25 +288,48 @@ _HOME = {"accueil", "home", ">", "/", "»", "vous êtes ici", "vous êtes ici :"
 _SEPARATOR = re.compile(r"\s+[|·•–—:»>-]\s+|\s*\|\s*|\s+::\s+")
 
 
-def _title(root: HtmlElement, meta: dict[str, str]) -> str:
+def _title(root: HtmlElement, meta: dict[str, str], url: str) -> str:
     """The title a reader would give: an h1 that `<title>` holds too, else `<title>` without the site's name."""
     element = next(iter(root.iter("title")), None)
     title = _words(element) if element is not None else ""
     h1s = [words for words in (_words(h) for h in root.iter("h1")) if 2 < len(words) <= MAX_TITLE_CHARS]
+    home = urlsplit(url).path in ("", "/")
+    if not home:
+        # The name of the site is the title of its home page only.
+        h1s = [h1 for h1 in h1s if not _names_site(h1, url)] or h1s[:1]
     folded = title.casefold()
     for h1 in h1s:
         if h1.casefold() in folded or (len(folded) > 3 and folded in h1.casefold()):
             return h1
     site = meta.get("og:site_name", "").casefold().strip()
     parts = [part.strip() for part in _SEPARATOR.split(title) if part.strip()]
-    kept = [part for part in parts if part.casefold() != site]
+    kept = [part for part in parts if part.casefold() != site and (home or not _names_site(part, url))]
     short = " - ".join(kept) if len(kept) < len(parts) else title
-    if short.casefold() in _EMPTY_TITLES:
+    if short.casefold() in _EMPTY_TITLES or (len(h1s) == 1 and short.casefold() in _RUBRICS):
         short = ""
     return short or (h1s[0] if h1s else "") or clean(meta.get("og:title", "")) or title
 
 
 _EMPTY_TITLES = {"accueil", "home", "index", "sans titre", "untitled", "untitled document", "document sans nom", "page"}
+_RUBRICS = {
+    *("démarches", "démarches administratives", "vos démarches", "mes démarches", "démarches en ligne", "vos droits"),
+    *("vos droits et démarches", "droits et démarches", "service public", "particuliers", "professionnels"),
+    *("associations", "actualités", "actualité", "agenda", "article", "fiche", "détail"),
+}
+"""Titles that some systems give to all their pages: the heading says more."""
+
+_WHOSE = re.compile(
+    r"(?:(?:mairie|ville|commune|communauté de communes|agglomération|métropole|département|région|"
+    r"site (?:officiel|internet)|bienvenue (?:à|au|aux|sur))\s+)*"
+    r"(?:(?:de la|de l['’]|de|du|des|d['’]|la|le|les|l['’])\s*)*",
+    re.I,
+)
+
+
+def _names_site(words: str, url: str) -> bool:
+    """Whether words are the name of the site: « Mairie de Vaux » on mairie-vaux.fr."""
+    name = re.sub(r"[\W_]+", "", fold(_WHOSE.sub("", words, count=1)))
+    return len(name) >= 4 and name in re.sub(r"[\W_]+", "", fold(urlsplit(url).netloc))
 
 
 def title_from_url(url: str) -> str:
@@ -315,12 +347,20 @@ _NEVER_TEXT = (
 )
 _AROUND_ROLES = {"navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar", "toolbar"}
 _AROUND = re.compile(
-    r"(?:^|[\s_-])(?:\w*cookies?\w*|tarteaucitron\w*|rgpd|gdpr|consent|breadcrumbs?|ariane|fil-ariane|filariane|share|sharing|"
-    r"partage|partager|social|socials|reseaux-sociaux|skip-?links?|evitement|liens-evitement|menu|navbar|nav|"
-    r"navigation|pagination|pager|footer|header|entete|en-tete|bandeau|banniere|banner|topbar|top-bar|sidebar|pied-de-page|bas-de-page|sr-only|visually-hidden|screen-reader-text|"
-    r"newsletter|back-to-top|retour-haut|print|popup|modal|fr-nav|fr-header|fr-footer|fr-breadcrumb|fr-share|"
+    r"(?:^|[\s_-])(?:\w*cookies?\w*|tarteaucitron\w*|orejime|axeptio|didomi|onetrust|cmplz|klaro|iubenda|rgpd|gdpr|"
+    r"\w*consent|cc-window|breadcrumbs?|ariane|fil-ariane|filariane|share|sharing|"
+    r"partage|partager|social|socials|reseaux-sociaux|addtoany|skip-?links?|evitement|liens-evitement|menu|navbar|nav|"
+    r"navigation|pagination|pager|pagenav|footer|header|entete|en-tete|bandeau|banniere|banner|topbar|top-bar|sidebar|"
+    r"aside|related(?:-\w+)?|pied|pied-?de-?page|bas-?de-?page|sr-only|visually-hidden|element-invisible|"
+    r"screen-reader-text|newsletter|back-to-top|retour-haut|print|popup|modal|rsbtn|readspeaker|text-resize|"
+    r"font-?size|a11y|feedback|(?:article|post)-infos?|(?:entry|post|node_)_?-?meta|fr-nav|fr-header|fr-footer|fr-breadcrumb|fr-share|"
     r"fr-follow|fr-skiplinks|fr-sidemenu|fr-summary)(?:$|[\s_-])"
 )
+_COMPONENT = re.compile(
+    r"(?<![a-z])(?:accordion|card|panel|views?|entry|post|article|section|module|block|item|tab|title|content|list|table)"
+    r"[\w-]*?[_-]header\b|(?<![a-z])(?:card|panel|views?|table)-footer\b"
+)
+"""Headers and footers of something inside the text."""
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 
 
@@ -345,9 +385,13 @@ def _prune(root: HtmlElement) -> None:
             or _HIDDEN.search(element.get("style") or "")
         ):
             doomed.append(element)
-        elif tag not in ("p", "a", "span", "strong", "em", "td", "h1", "h2", "h3"):
+        elif tag not in ("p", "a", "span", "strong", "em", "td", "h1", "h2", "h3", "h4", "h5", "h6"):
             names = f"{element.get('class') or ''} {element.get('id') or ''}".lower()[:500]
-            if names.strip() and _AROUND.search(names) and not _holds_text(element):
+            if (
+                names.strip()
+                and (named := _AROUND.search(_COMPONENT.sub("", names)))
+                and not _holds_text(element, named.group().strip(" _-"))
+            ) or (tag == "table" and _CALENDAR.search(f"{names} {element.get('summary') or ''}".lower())):
                 doomed.append(element)
     for element in doomed:
         if element.getparent() is not None:
@@ -360,10 +404,25 @@ def _prune(root: HtmlElement) -> None:
             table.tag = "div"
 
 
-def _holds_text(element: HtmlElement) -> bool:
-    """Whether it holds the page rather than something beside it: its main part, its title or much of its prose."""
+_CALENDAR = re.compile(r"calend[ra]|datepicker")
+
+
+def _holds_text(element: HtmlElement, named: str = "") -> bool:
+    """Whether it holds the page rather than something beside it: its main part, its title or much of its prose.
+
+    named: what its class or identifier says it is. A header may be the title's, a menu the canteen's, and articles
+    related to the page are not the page.
+    """
+    links = list(element.iter("a"))
+    if named == "header" and len(links) <= 1 and next(element.iter("h2", "h3"), None) is not None:
+        return True
+    if named == "menu":
+        length = len(element.text_content())
+        if length > 100 and 2 * sum(len(a.text_content()) for a in links) < length:
+            return True
+    parts = ("main",) if named.startswith(("related", "aside", "sidebar", "footer")) else ("main", "article")
     return (
-        next(element.iter("main", "article"), None) is not None
+        next(element.iter(*parts), None) is not None
         or next(element.iter("h1"), None) is not None
         or sum(len(p.text_content()) for p in element.iter("p")) > 1500
     )
@@ -372,38 +431,54 @@ def _holds_text(element: HtmlElement) -> bool:
 # --- the text ----------------------------------------------------------------------------------------------------
 
 
-def _main_text(root: HtmlElement) -> tuple[list[str], HtmlElement]:
-    """The lines of the text, and the part of the tree they come from."""
+def _main_text(root: HtmlElement) -> tuple[list[str], HtmlElement, list[str]]:
+    """The lines of the text, the part of the tree they come from, and the lines of that part that are around them."""
     body = root.find("body")
     body = root if body is None else body
     articles = list(body.iter("article"))
     alone = articles if len(articles) == 1 else []  # several are a list of news
     for region in (*body.iter("main"), *body.xpath("//*[@role='main']"), *alone):
         if len("".join(lines := list(lines_of(region)))) >= MIN_TEXT_CHARS:
-            return lines, region
+            return lines, region, []
     blocks = list(_blocks_of(body))
     lines = _without_menus(blocks)
     if sum(map(len, lines)) < MIN_TEXT_CHARS:
         # A page that is a list of links, as home pages and tables of contents are, has no other text.
-        return [line for line, _ in blocks], body
-    return _by_trafilatura(body, lines) or lines, body
+        return [line for line, _, _ in blocks], body, []
+    first, last = _bounds(body, lines)
+    return lines[first:last], body, lines[:first] + lines[last:]
 
 
 MAX_ELEMENTS = 20_000
 """trafilatura's time grows faster than a page: larger ones are read without it."""
 
 AGREES = 0.85
-"""trafilatura's answer is taken when it keeps this share of ours: less, and it has dropped lists and short items."""
+"""trafilatura is believed when it keeps this share of our lines: less, and it has dropped lists and short items."""
 
 
-def _by_trafilatura(body: HtmlElement, ours: list[str]) -> list[str]:
-    """What trafilatura takes for the text of a page that does not say where it is; empty when it loses too much."""
+def _bounds(body: HtmlElement, lines: list[str]) -> tuple[int, int]:
+    """Where the text of a page that does not say where it is begins and ends: at the first and after the last line that
+    trafilatura takes for text. What it drops between them are lists, short items and headings: they stay."""
     if sum(1 for _ in body.iter()) > MAX_ELEMENTS:
-        return []
+        return 0, len(lines)
     found = bare_extraction(deepcopy(body), fast=True, include_comments=False, with_metadata=False)
-    text = "" if found is None or isinstance(found, dict) else found.text or ""
-    lines = [line.removeprefix("- ") for line in map(clean, text.split("\n")) if line]
-    return lines if sum(map(len, lines)) >= AGREES * sum(map(len, ours)) else []
+    text = _key("" if found is None or isinstance(found, dict) else found.text or "")
+    kept = [n for n, line in enumerate(lines) if _key(line) in text]
+    if sum(len(lines[n]) for n in kept) < AGREES * sum(map(len, lines)):
+        return 0, len(lines)
+    first = kept[0]
+    headings = {_words(h) for h in body.iter("h1", "h2", "h3")}
+    while first and lines[first - 1] in headings:
+        first -= 1
+    return first, kept[-1] + 1
+
+
+_NOT_LETTERS = re.compile(r"[\W_]+")
+
+
+def _key(text: str) -> str:
+    """Letters and digits alone, for texts that were cut into lines in different ways."""
+    return _NOT_LETTERS.sub("", text)
 
 
 _BLOCK_NAMES = (
@@ -414,28 +489,43 @@ _BLOCK_NAMES = (
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
 
 
-_TRAIL_LINE = re.compile(r"(?:vous êtes ici\W{0,3})?accueil\s?[>»\u203a/|→]", re.I)
+_TRAIL_LINE = re.compile(r"(?:vous êtes ici\W{0,3})?accueil(?: \w+)?\s?[>»\u203a/|→]", re.I)
 """A breadcrumb that does not say of itself that it is one."""
+
+_NOT_SAID = re.compile(
+    r"(?:aller|passer|accéder)(?: directement)? (?:aux?|à la|à l['’]) ?(?:contenu|menu|navigation|recherche)|"
+    r"©|copyright\b|"
+    r"(?:(?:ce|notre|le) (?:site|portail)|nous|en (?:poursuivant|continuant)\b).{0,120}\b(?:cookies|traceurs)\b",
+    re.I,
+)
+"""Links for those who do not see the page, the last line of many pages, banners that do not say that they are one."""
 
 
 def lines_of(region: HtmlElement) -> Iterator[str]:
     """The visible text, one line per paragraph, heading, list item or table row."""
-    return (line for line, _ in _blocks_of(region))
+    return (line for line, _, _ in _blocks_of(region))
 
 
-def _blocks_of(region: HtmlElement) -> Iterator[tuple[str, float]]:
-    """Each line of the visible text, with the share of it that is links."""
+_Block = tuple[str, float, int]
+"""A line, the share of it that is links, and how many links begin in it."""
+
+
+def _blocks_of(region: HtmlElement) -> Iterator[_Block]:
+    """Each line of the visible text."""
     pieces: list[str] = []
     cell = False  # the row has had one
     links, inside = 0, 0  # characters in links, depth of links
+    begun = 0  # links that began in the line
     for event, element in lxml.etree.iterwalk(region, events=("start", "end")):
         tag = element.tag
         if tag in _BLOCKS:
-            if (line := clean("".join(pieces)).strip(" |")) and not _TRAIL_LINE.match(line):
-                yield line, links / len(line)
+            if (line := clean("".join(pieces)).strip(" |")) and not (_TRAIL_LINE.match(line) or _NOT_SAID.match(line)):
+                yield line, links / len(line), begun
+                begun = 0
             pieces, cell, links = [], False, 0
         elif tag == "a":
             inside += 1 if event == "start" else -1
+            begun += event == "start"
         elif tag in ("td", "th") and event == "start":
             pieces.append(" | " if cell else " ")
             cell = True
@@ -449,16 +539,31 @@ def _blocks_of(region: HtmlElement) -> Iterator[tuple[str, float]]:
             pieces.append(said)
             links += len(said) if inside else 0
     if line := clean("".join(pieces)).strip(" |"):
-        yield line, links / len(line)
+        yield line, links / len(line), begun
 
 
-def _without_menus(blocks: list[tuple[str, float]]) -> list[str]:
-    """The lines that are not in a run of short links, as menus are."""
+MENU_CHARS = 40
+"""Three links in a row, shorter than this in the mean, are a menu; titles of news and cards are longer."""
+
+
+_SEE_ALSO = re.compile(
+    r"(?:à (?:lire|voir|découvrir)|(?:lire|voir) aussi|dans la même (?:rubrique|catégorie)|sur le même (?:sujet|thème)|"
+    r"(?:articles|pages|actualités) (?:similaires|liée?s))\b.{0,25}",
+    re.I,
+)
+"""A heading above links to other pages of the site."""
+
+
+def _without_menus(blocks: list[_Block]) -> list[str]:
+    """The lines that are not in a run of short links, as menus are, nor links to read next with their heading."""
     kept: list[str] = []
-    for linked, run in groupby(blocks, key=lambda block: block[1] > 0.7 and len(block[0]) < 80):
-        lines = [line for line, _ in run]
-        if not linked or len(lines) < 3:
-            kept += lines
+    for linked, group in groupby(blocks, key=lambda block: block[1] > 0.7):
+        run = list(group)
+        links = sum(begun for _, _, begun in run)
+        if linked and links > 1 and kept and _SEE_ALSO.fullmatch(kept[-1]):
+            kept.pop()
+        elif not linked or links < 3 or sum(len(line) for line, _, _ in run) >= MENU_CHARS * links:
+            kept += [line for line, _, _ in run]
     return kept
 
 

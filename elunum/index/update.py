@@ -219,7 +219,8 @@ def tagger_with(corrections: tuple[Correction, ...], weights: Path | None) -> Ta
 
 
 def without_repeated(document: Document, repeated: frozenset[int]) -> Document:
-    """The document without the lines its site repeats. A repeated heading stays when text of its own follows it."""
+    """The document without the lines its site repeats. A repeated heading stays when text of its own follows it, other
+    than the title of the page: what stands above that is a part of the site."""
     headings = set(document.headings)
     kept: list[str] = []
     follows = False
@@ -227,6 +228,7 @@ def without_repeated(document: Document, repeated: frozenset[int]) -> Document:
         follows = line_hash(line) not in repeated or (follows and line in headings)
         if follows:
             kept.append(line)
+        follows = follows and line != document.title
     text = "\n".join(reversed(kept))
     if text == document.text:
         return document
@@ -240,7 +242,7 @@ def line_hash(line: str) -> int:
 
 def line_hashes(document: Document) -> array[int]:
     """Of each line of a page, once, sorted. Files have no menus: they say nothing of what a site repeats."""
-    lines = document.text.split("\n") if document.type == "html" else ()
+    lines = (*document.text.split("\n"), *document.around) if document.type == "html" else ()
     return array("q", sorted({line_hash(line) for line in lines}))
 
 
@@ -382,9 +384,9 @@ class _Run:
         self.counts["scanned"] += not answer.text
         old = self._page(id)
         answer = _unlinked(answer, self.forgotten.holds)
-        answer = replace(answer, fetched_at=None, first_seen=(old and old.first_seen) or first)
-        body = zlib.compress(_encoder.encode(answer))
         lines = line_hashes(answer).tobytes()
+        answer = replace(answer, around=(), fetched_at=None, first_seen=(old and old.first_seen) or first)
+        body = zlib.compress(_encoder.encode(answer))
         seen = _iso(job.page.fetched_at)
         self.db.execute(
             "insert into pages values (?, ?, ?, ?, ?, '', ?, ?, 1) on conflict (id) do update set "

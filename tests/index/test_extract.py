@@ -50,10 +50,60 @@ def test_golden(case: Path, request: pytest.FixtureRequest) -> None:
         ("Budget", "<title>Budget</title>", "<h1></h1>"),
         ("Budget - Ville", '<title>Budget - Ville - X</title><meta property="og:site_name" content="X">', ""),
         ("page", "", ""),
+        ("Budget", "<title>Mairie d'Exemple : Budget</title>", ""),
+        ("Budget", "<title>Budget - Exemple</title>", "<h1>Mairie d'Exemple</h1>"),
+        ("Budget", "<title>Démarches administratives - Ville d'Exemple</title>", "<h1>Budget</h1>"),
     ],
 )
 def test_a_title_is_the_one_a_reader_would_give(said: str, title: str, h1: str) -> None:
     assert document(f"<html><head>{title}</head><body>{h1}<p>{PROSE}</p></body></html>").title == said
+
+
+def test_the_home_page_is_called_by_the_name_of_its_site() -> None:
+    home = f"<html><title>Accueil - Ville d'Exemple</title><body><p>{PROSE}</p></body></html>"
+    assert document(home, url="https://www.exemple.fr/").title == "Accueil - Ville d'Exemple"
+
+
+def test_what_names_itself_a_menu_or_a_header_may_be_of_the_text() -> None:
+    served = "Lundi, salade de betteraves, poisson et riz ; mardi, potage, omelette aux herbes et compote de pommes."
+    found = document(
+        f"<title>Cantine</title><div class='page-header'><h2>La cantine</h2></div><p>{PROSE}</p>"
+        f"<div class='menu-semaine'><p>{served}</p></div>"
+        "<div class='menu'><a href='/a'>Mairie</a> <a href='/b'>Vie</a></div>"
+        "<div class='site-header'><h2><a href='/'>Ville</a></h2><a href='/x'>Agenda</a></div>"
+    )
+    assert found.text == f"La cantine\n{PROSE}\n{served}"
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        "Ce site utilise des cookies de mesure d’audience.",
+        "En poursuivant votre navigation, vous acceptez le dépôt de cookies tiers.",
+        "Nous aimerions déposer des traceurs. <button>Refuser</button>",
+        "Aller au contenu principal",
+        "© Ville d'Exemple - tous droits réservés",
+    ],
+)
+def test_a_banner_that_does_not_say_it_is_one_is_not_text_even_on_one_page(banner: str) -> None:
+    assert document(f"<title>Un</title><div>{banner}</div><p>{PROSE}</p>").text == PROSE
+    said = f"Le maire répond sur les cookies vendus par l'école. {PROSE}"
+    assert document(f"<title>Un</title><p>{said}</p>").text == said
+
+
+def test_links_of_one_line_are_a_menu_and_cards_are_not() -> None:
+    cards = "".join(
+        f"<div><a href='/{n}'><p>Mobilités</p><p>Le plan vélo, épisode {n}, entre la gare et le lycée</p></a></div>"
+        for n in range(4)
+    )
+    menu = "<div><a href='/a'>Mairie</a><a href='/b'>École</a><a href='/c'>Sports</a></div>"
+    next = "<a href='/n'>Le règlement intérieur de la déchèterie intercommunale</a>"
+    text = document(
+        f"<title>Actus</title>{menu}<p>{PROSE}</p>{cards}<h2>À lire aussi</h2><p>{next}</p><p>{next}</p>"
+    ).text
+    assert "École" not in text
+    assert text.endswith("épisode 3, entre la gare et le lycée")
+    assert "Mobilités\nLe plan vélo, épisode 3" in text
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ def test_what_a_site_repeats_on_most_pages_never_reaches_the_text(tmp_path: Path
     assert len(documents) == 8
     for document in documents.values():
         assert "de sa propre voix" in document.text
+        assert document.around == ()
         assert "droits réservés" not in document.text
         assert "partenaires" not in document.text
 
