@@ -123,7 +123,7 @@ class Link:
     anchor: str  # its text, at most 200 characters
 
 
-Where = Literal["title", "headings", "url", "anchor", "body", "learned"]
+Where = Literal["title", "headings", "breadcrumb", "url", "anchor", "body", "learned"]
 """Place of the expression in the page; or a word that weights learned from labelled pages count."""
 
 

@@ -29,6 +29,9 @@ from elunum.text import fold
 
 FOLDER = Path(__file__).parent / "referentiel"
 
+RULES = b"2"
+"""Changed when the code tags otherwise from the same data; a part of the version: pages are then tagged again."""
+
 MAX_TAGS = 4
 MAX_WHY = 6
 MAX_LEARNED = 2
@@ -42,7 +45,14 @@ NEAR = 12
 
 # What one sighting of an expression is worth, by where it stands; a body is worth at most twice its figure, when the
 # expression fills it. Tried from half to double: F1 moves by less than a point, see bench/enjeux.
-FIELD_WEIGHTS: Mapping[Where, float] = {"title": 3.0, "headings": 1.0, "url": 1.0, "anchor": 1.0, "body": 2.0}
+FIELD_WEIGHTS: Mapping[Where, float] = {
+    "title": 3.0,
+    "headings": 1.0,
+    "breadcrumb": 1.0,
+    "url": 1.0,
+    "anchor": 1.0,
+    "body": 2.0,
+}
 USUAL_WORDS = 250
 """Words of a usual page: in one twice as long, a sighting is worth less."""
 
@@ -163,7 +173,7 @@ def load_referentiel(folder: Path = FOLDER) -> Referentiel:
 def _read(folder: Path) -> tuple[Referentiel, list[str]]:
     """What could be read, and what is wrong with the rest, one sentence a line."""
     problems: list[str] = []
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(RULES)
     enjeux: dict[str, Enjeu] = {}
     for line, row in _rows(folder / "enjeux.csv", ("slug", "nom", "type", "domaine", "description"), digest, problems):
         if row["slug"] in enjeux:
@@ -403,6 +413,7 @@ class Sightings:
 
     title: int = 0
     headings: int = 0
+    breadcrumb: int = 0
     url: int = 0
     anchor: int = 0
     body: int = 0
@@ -488,6 +499,8 @@ class Tagger:
         body = self._words.of(f"{document.description}\n{document.text}"[: MAX_WORDS * 10])[:MAX_WORDS]
         parts: list[tuple[Where, list[str]]] = [("title", title), ("body", body)]
         parts += [("headings", self._words.of(heading[:300])) for heading in document.headings[:50]]
+        trail = (step for step in document.breadcrumb if step.casefold() != document.title.casefold())
+        parts += [("breadcrumb", self._words.of(step)) for step in trail]
         parts += [("url", self._words.of_url(document.url))]
         parts += [("anchor", self._words.of(anchor[:200])) for anchor in document.anchors[:5]]
         for where, words in parts:
@@ -544,7 +557,7 @@ def _fits(expression: Expression, near: list[str], title: frozenset[str]) -> boo
 def _worth(expression: Expression, seen: Sightings, words: int) -> float:
     """How much one expression says of the page: more in the title; in the body, more the denser it is."""
     worth = FIELD_WEIGHTS["title"] * bool(seen.title) + FIELD_WEIGHTS["url"] * bool(seen.url)
-    worth += FIELD_WEIGHTS["anchor"] * bool(seen.anchor)
+    worth += FIELD_WEIGHTS["breadcrumb"] * bool(seen.breadcrumb) + FIELD_WEIGHTS["anchor"] * bool(seen.anchor)
     worth += FIELD_WEIGHTS["headings"] * seen.headings / (seen.headings + 1)
     worth += FIELD_WEIGHTS["body"] * seen.body / (seen.body + 0.5 + 1.5 * words / USUAL_WORDS)
     return expression.weight**2 / 3 * worth
@@ -556,10 +569,11 @@ def _chance(share: float) -> float:
 
 
 def _why(expression: Expression, seen: Sightings) -> Why:
-    """Where the expression stands first: the title before the headings, the address, the body."""
+    """Where the expression stands first: the title before the headings, the breadcrumb, the address, the body."""
     places: tuple[tuple[Where, int], ...] = (
         ("title", seen.title),
         ("headings", seen.headings),
+        ("breadcrumb", seen.breadcrumb),
         ("url", seen.url),
         ("anchor", seen.anchor),
         ("body", seen.body),

@@ -79,6 +79,7 @@ _LANGUAGES = {
 WHERES = {
     "title": "titre",
     "headings": "intertitre",
+    "breadcrumb": "fil d’Ariane",
     "url": "adresse",
     "anchor": "lien",
     "body": "texte",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,26 @@ def test_a_tag_says_which_words_earned_it_and_where() -> None:
     (tag,) = [tag for tag in TAGGER.tags(document) if tag.slug == "democratie-locale"]
     assert tag.service == "Le budget participatif"
     assert (tag.why[0].expression, tag.why[0].where) == ("budget participatif", "title")
+
+
+def test_every_place_that_is_read_is_named_and_the_steps_that_lead_to_a_page_count() -> None:
+    places = {
+        "title": page("Déchèterie"),
+        "headings": replace(page(), headings=("La déchèterie",)),
+        "breadcrumb": replace(page("Horaires d’été"), breadcrumb=("Déchèterie", "Horaires d’été")),
+        "url": page(url="https://commune.fr/decheterie"),
+        "anchor": replace(page(), anchors=("la déchèterie",)),
+        "body": page(text="La déchèterie ouvre."),
+    }
+    for where, document in places.items():
+        why = next(tag.why for tag in TAGGER.candidates(document) if tag.slug == "territoire-durable")
+        assert [w.where for w in why] == [where]
+    text = "Ouvert de 9 h à 12 h du mardi au samedi. Apportez une pièce d’identité. " * 3
+    bare = page("Horaires d’été", text)
+    assert slugs(bare) == []
+    # What the last step repeats of the title counts once, as the title.
+    assert TAGGER.candidates(replace(bare, breadcrumb=("Horaires d’été",))) == TAGGER.candidates(bare)
+    assert "territoire-durable" in slugs(replace(bare, breadcrumb=("Déchets et tri", "Déchèterie", "Horaires d’été")))
 
 
 @pytest.mark.parametrize(
