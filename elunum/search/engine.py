@@ -478,7 +478,7 @@ class Engine:
         named = places(query.typed, self.geo)
         around = self.geo.containing(named[0].territories[0]) if named and named[0].territories else ()
         peers = served.comparables.of(asked.like, PEERS) if asked.like else ()
-        filters = compiled.filters(served.schema, asked, peers)
+        filters = compiled.filters(served.schema, asked, peers, query.outside)
         gains = [
             *compiled.near(served.schema, named, around, asks_for_home(query.typed, named), self.ranking),
             *compiled.named_site(served.schema, query, self.ranking),

@@ -4,23 +4,29 @@
     "exact words"      this phrase; « … » and “ … ” too
     -word -"phrase"    without it
     a OR b, a OU b     one or the other
-    site:  type:  enjeu:  commune:  departement:  region:  depuis:  jusque:
+    site:  type:  enjeu:  service:  nature:  langue:  commune:  epci:  departement:  region:
+    depuis:2024  avant:2024  jusque:2024  date:2024-03    from it on, before it, up to its end, in it
+    -site:  -type: ...                                    not there
 
-Everything else is words: no input is an error but one that is too long. The tree is flat and its size is bounded, so
-time is linear in the text; no engine ever sees what was typed.
+Everything else is words, an operator with a value nobody could mean too: no input is an error but one that is too long.
+The tree is flat and its size is bounded, so time is linear in the text; no engine ever sees what was typed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
 from elunum import geo
 from elunum.errors import QueryError
+from elunum.index.tags import load_referentiel
 from elunum.model import Search
-from elunum.search.request import from_params
-from elunum.text import STOP_WORDS, nfc, spans
+from elunum.search.request import from_params, read_date
+from elunum.text import STOP_WORDS, fold, nfc, spans, words
 
 MAX_WORDS = 60
 """Words of a query that are searched; the following ones are left out. No phrase anyone types is longer."""
@@ -55,6 +61,7 @@ class Query:
 
     clauses: tuple[Clause, ...] = ()
     without: tuple[Word | Phrase, ...] = ()
+    outside: tuple[Search, ...] = ()  # what each lets through is left out
     typed: tuple[Word, ...] = ()  # every plain word, those without subject too, in order
 
     @property
@@ -74,7 +81,7 @@ def is_plain(clause: Clause) -> bool:
 
 _TOKEN = re.compile(
     r"(?P<minus>(?<!\S)-(?=\S))?"
-    r"(?:(?P<name>[a-zA-Zéè_]{2,12}):(?=\S))?"
+    r"(?:(?P<name>[^\W\d]{2,12}):(?=\S))?"
     r"(?:\"(?P<q1>[^\"]*)\"|«(?P<q2>[^»]*)»|“(?P<q3>[^”]*)”|(?P<bare>[^\s\"«»“”]+))"
 )
 
@@ -82,30 +89,41 @@ _OPERATORS = {
     "site": "site",
     "type": "type",
     "enjeu": "enjeu",
+    "service": "service",
+    "nature": "kind",
+    "kind": "kind",
+    "langue": "lang",
+    "lang": "lang",
     "commune": "commune",
+    "ville": "commune",
+    "epci": "epci",
     "departement": "departement",
-    "département": "departement",
     "region": "region",
-    "région": "region",
     "depuis": "since",
+    "apres": "since",
     "since": "since",
+    "avant": "before",
     "jusque": "until",
     "until": "until",
+    "date": "date",
+    "annee": "date",
 }
+"""What each operator, folded, filters: a parameter, or one of its own."""
 
-_TERRITORIES = {"commune", "departement", "region"}
+_TERRITORIES = {"commune", "epci", "departement", "region"}
 
 
 def parse(search: Search, max_chars: int = 1_000) -> tuple[Query, Search]:
     """The tree of `search.q`, and the search with the operators found in the words added to its filters.
 
-    An operator with a value nobody could mean (type:zzz, commune:Nulpart) is words like any other. Raises QueryError
-    when the text is longer than max_chars.
+    An operator with a value nobody could mean (type:zzz, commune:Nulpart, commune:99999) is words like any other.
+    Raises QueryError when the text is longer than max_chars.
     """
     if len(search.q) > max_chars:
         raise QueryError("q", f"au plus {max_chars} caractères")
     clauses: list[Clause] = []
     without: list[Word | Phrase] = []
+    outside: list[Search] = []
     either = False  # an OR stands before the next clause
     room = MAX_WORDS
     for match in _TOKEN.finditer(nfc(search.q)):
@@ -114,8 +132,11 @@ def parse(search: Search, max_chars: int = 1_000) -> tuple[Query, Search]:
         if bare in ("OR", "OU") and not match["minus"] and not match["name"]:
             either = bool(clauses)
             continue
-        if match["name"] and (filtered := _filtered(search, match["name"], quoted or bare or "")) is not None:
-            search, either = filtered, False
+        if match["name"] and (meant := _meant(match["name"], quoted or bare or "")):
+            if match["minus"]:
+                outside.append(replace(Search(), **meant))
+            else:
+                search, either = _narrowed(search, meant), False
             continue
         text = f"{match['name']} {quoted or bare or ''}" if match["name"] else (quoted or bare or "")
         exact = quoted is not None
@@ -136,7 +157,7 @@ def parse(search: Search, max_chars: int = 1_000) -> tuple[Query, Search]:
             clauses.extend(found)
         either = False
     typed = tuple(clause for clause in clauses if isinstance(clause, Word) and not clause.exact)
-    return Query(_with_subject(clauses), tuple(without), typed), search
+    return Query(_with_subject(clauses), tuple(without), tuple(outside), typed), search
 
 
 def _with_subject(clauses: list[Clause]) -> tuple[Clause, ...]:
@@ -145,21 +166,67 @@ def _with_subject(clauses: list[Clause]) -> tuple[Clause, ...]:
     return kept or tuple(clauses)
 
 
-def _filtered(search: Search, name: str, value: str) -> Search | None:
-    """The search with this operator added, or None when it is no operator of ours or has no meaning."""
-    parameter = _OPERATORS.get(name.lower())
+def _meant(name: str, value: str) -> dict[str, Any]:
+    """The parameters that an operator stands for; none when it is no operator of ours or its value has no meaning."""
+    parameter = _OPERATORS.get(fold(name))
+    value = value.rstrip(".,;!?)")
     if parameter is None:
-        return None
-    if parameter in _TERRITORIES and not any(letter.isdigit() for letter in value):
-        named = geo.load().named(value, parameter)
-        if not named:
-            return None
-        value = named[0].code
+        return {}
+    if parameter == "before":
+        day = read_date(value)
+        return {"until": day - timedelta(days=1)} if day and day > date.min else {}
+    if parameter == "date":
+        first, last = read_date(value), read_date(value, end=True)
+        return {"since": first, "until": last} if first and last else {}
+    if parameter in _TERRITORIES:
+        value = _code(parameter, value)
+    elif parameter in ("type", "lang", "kind"):
+        value = fold(value)
+    elif parameter in ("enjeu", "service"):
+        value = _named(parameter, value)
     try:
         read = from_params([(parameter, value)])
     except QueryError:
-        return None
-    found: Any = getattr(read, parameter)
-    if isinstance(found, tuple):
-        found = tuple(dict.fromkeys((*getattr(search, parameter), *found)))
-    return replace(search, **{parameter: found})
+        return {}
+    found = getattr(read, parameter)
+    return {parameter: found} if found else {}
+
+
+def _code(kind: str, value: str) -> str:
+    """The code of the territory meant by a name or a code, or by a postal code of one commune alone; or ""."""
+    places = geo.load()
+    found = places.territory(kind, value.upper())
+    if found is None and kind == "commune":
+        served = places.by_postal_code(value)
+        # A postal code before a retired INSEE code: 75001 is the centre of Paris, and was Alfortville's until 1968.
+        found = served[0] if len(served) == 1 else places.commune(value.upper())
+    if found is None:
+        found = next(iter(places.named(value, kind)), None)
+    return found.code if found else ""
+
+
+def _named(parameter: str, value: str) -> str:
+    """The slug of an enjeu, or the name of a service, from how it is called: « enjeu:"Démocratie locale" »; or ""."""
+    return _names(parameter).get(tuple(words(value)), "")
+
+
+@cache
+def _names(parameter: str) -> dict[tuple[str, ...], str]:
+    referentiel = load_referentiel()
+    if parameter == "service":
+        return {tuple(words(service.nom)): service.nom for service in referentiel.services}
+    slugs = referentiel.enjeux
+    return {tuple(words(name)): slug for slug in slugs for name in (slug, slugs[slug].nom)}
+
+
+def _narrowed(search: Search, meant: Mapping[str, Any]) -> Search:
+    """The search with parameters added. Dates narrow what was asked; of the rest, a repeatable one gathers."""
+    added: dict[str, Any] = {}
+    for name, value in meant.items():
+        before = getattr(search, name)
+        if isinstance(value, tuple):
+            value = tuple(dict.fromkeys((*before, *value)))
+        elif before and name in ("since", "until"):
+            value = max(before, value) if name == "since" else min(before, value)
+        added[name] = value
+    return replace(search, **added)

@@ -252,8 +252,13 @@ def _boosted(query: Engine, weight: float) -> Engine:
 # --- filters -----------------------------------------------------------------------------------------------------
 
 
-def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) -> dict[str, Engine]:
-    """One query for each parameter that filters, by its name. All of them must hold; they do not score."""
+def filters(
+    schema: Schema, search: Search, peers: Sequence[Comparable] = (), outside: Sequence[Search] = ()
+) -> dict[str, Engine]:
+    """One query for each parameter that filters, by its name, and "outside" for what must not pass others.
+
+    All of them must hold; they do not score.
+    """
     found: dict[str, Engine] = {}
 
     def facet(name: str, values: Sequence[str]) -> Engine:
@@ -286,6 +291,11 @@ def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) ->
     if search.like:
         groups = [_group(peer) for peer in peers]
         found["like"] = Engine.term_set_query(schema, "group", groups) if groups else Engine.empty_query()
+    if outside:
+        left_out = [together(Engine.all_query(), filters(schema, one).values()) for one in outside]
+        found["outside"] = Engine.boolean_query(
+            [(Occur.Must, Engine.all_query()), *((Occur.MustNot, query) for query in left_out)]
+        )
     return {name: Engine.const_score_query(query, 0.0) for name, query in found.items()}
 
 

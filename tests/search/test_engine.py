@@ -144,6 +144,17 @@ def test_either_word_is_enough_with_or(engine: Engine) -> None:
     assert {"Guide du tri", "Médiathèque numérique"} <= set(titles(ask(engine, "plastique OU adhérents")))
 
 
+def test_operators_filter_and_a_minus_before_one_leaves_out(engine: Engine) -> None:
+    every = ask(engine, size="50")
+    for typed in ("type:pdf", "site:www.rixheim.fr", "commune:Rixheim", "enjeu:democratie-locale", "date:2024"):
+        inside, outside = ask(engine, typed, size="50"), ask(engine, f"-{typed}", size="50")
+        assert 0 < inside.total < every.total
+        assert not {hit.id for hit in inside.hits} & {hit.id for hit in outside.hits}
+        assert inside.total + outside.total == every.total
+    assert ask(engine, "compost -site:rixheim.fr").total == 1
+    assert ask(engine, "depuis:2025 avant:2024").total == 0
+
+
 def test_no_words_gives_everything_newest_first(engine: Engine) -> None:
     found = ask(engine, size="100")
     assert found.total == len(PAGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 
 import pytest
 from hypothesis import example, given, settings
@@ -53,6 +54,14 @@ def _read(text: str) -> tuple[list[object], list[object], Search]:
         ("inconnu:valeur", ["inconnu", "valeur"], []),
         ("type:zzz", ["type", "zzz"], []),
         ("commune:Nulpartville", ["commune", "nulpartville"], []),
+        ("commune:99999", ["commune", "99999"], []),
+        ("département:96", ["departement", "96"], []),
+        ("avant:hier", ["avant", "hier"], []),
+        ("avant:0001", ["avant", "0001"], []),
+        ("nature:ville", ["nature", "ville"], []),
+        ("service:inconnu", ["service", "inconnu"], []),
+        ("-type:zzz eau", ["eau"], [("type", "zzz")]),
+        ("date: 2024", ["date", "2024"], []),
     ],
 )
 def test_what_is_typed_means(text: str, clauses: list[object], without: list[object]) -> None:
@@ -74,12 +83,39 @@ def test_what_is_typed_means(text: str, clauses: list[object], without: list[obj
         ('eau commune:"Saint-Mars-du-Désert"', "commune", "44179"),
         ("eau département:Haut-Rhin", "departement", "68"),
         ("eau region:Bretagne", "region", "53"),
+        ("eau commune:75001", "commune", "75056"),  # a postal code, of one commune alone
+        ("eau Commune:rixheim, ", "commune", "68278"),
+        ("eau ville:93059", "commune", "93066"),  # merged since
+        ("eau departement:2a", "departement", "2A"),
+        ('eau epci:"CA Mulhouse Alsace Agglomération"', "epci", "200066009"),
+        ("eau epci:200066009", "epci", "200066009"),
+        ("eau type:PDF", "type", ("pdf",)),
+        ('eau enjeu:"Démocratie locale"', "enjeu", ("democratie-locale",)),
+        ("eau enjeu:démocratie-locale", "enjeu", ("democratie-locale",)),
+        ('eau service:"le budget participatif"', "service", "Le budget participatif"),
+        ("eau nature:association", "kind", ("association",)),
+        ("eau langue:BR", "lang", "br"),
+        ("eau avant:2024", "until", date(2023, 12, 31)),
+        ("eau avant:2024-03-01", "until", date(2024, 2, 29)),
+        ("eau après:2023-05", "since", date(2023, 5, 1)),
     ],
 )
 def test_operators_filter(text: str, name: str, value: object) -> None:
     read, _, search = _read(text)
     assert read == ["eau"]
     assert getattr(search, name) == value
+
+
+def test_what_is_left_out_is_not_what_is_wanted() -> None:
+    query, search = parse(Search(q="eau -site:gouv.fr -type:pdf -commune:Rixheim"))
+    assert search == Search(q=search.q)
+    assert query.outside == (Search(site="gouv.fr"), Search(type=("pdf",)), Search(commune="68278"))
+    assert [word.word for word in query.words] == ["eau"]
+
+
+def test_dates_narrow_each_other() -> None:
+    _, search = parse(Search(q="date:2024 depuis:2020 avant:2024-06", since=date(2024, 2, 1)))
+    assert (search.since, search.until) == (date(2024, 2, 1), date(2024, 5, 31))
 
 
 def test_years_are_operators() -> None:
