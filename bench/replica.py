@@ -2,6 +2,9 @@
 
     make bench-replica            prints pages/s, CPU ms per page by stage and peak memory
 
+What the crawl archived is also imported elsewhere and indexed by another number of processes: its documents must be the
+same byte for byte; otherwise it exits with 1.
+
 Needs ../shared (or ELUNUM_SHARED); says so and exits with 2 where it is absent.
 """
 
@@ -11,13 +14,14 @@ import json
 import os
 import resource
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +124,12 @@ def by_status(seen: dict[str, int]) -> dict[int, int]:
     return totals
 
 
+def contents(data: Path) -> list[tuple[object, ...]]:
+    """All that the documents store of a data folder holds for readers, as bytes."""
+    with closing(sqlite3.connect(data / "documents.sqlite")) as db:
+        return db.execute("select id, seen, body from documents where body is not null order by id").fetchall()
+
+
 def main() -> None:
     """Print the table."""
     if not (SHARED / "data" / "web").is_dir():
@@ -137,6 +147,12 @@ def main() -> None:
         first = by_status(requests_seen(address))
         pages = first.get(200, 0)
         index = run("extract, tag, index", ["index", "--sources", str(sources)], environment)
+        with tempfile.TemporaryDirectory() as other:
+            elsewhere = {"ELUNUM_DATA": other, "ELUNUM_EXTRACT_WORKERS": "3"}
+            own = sorted(str(path) for path in Path(data, "archive").glob("*.warc.gz"))
+            run("import of the crawl", ["import", *own], elsewhere)
+            run("its index", ["index", "--full", "--sources", str(sources)], elsewhere)
+            same = contents(Path(data)) == contents(Path(other))
         again = run("second crawl", ["crawl", "--sources", str(sources)], environment)
         second = {s: n - first.get(s, 0) for s, n in by_status(requests_seen(address)).items()}
         reindex = run("second index", ["index", "--sources", str(sources)], environment)
@@ -149,8 +165,11 @@ def main() -> None:
             print(stage.row(pages))
         print(f"answers of the first crawl by status: {first}")
         print(f"answers of the second crawl by status: {second}")
+        print(f"documents of the crawl and of its import: {'the same, byte for byte' if same else 'NOT THE SAME'}")
         print(f"index: {json.dumps(index.report)[:2000]}")
         print(f"second index: {json.dumps(reindex.report)[:2000]}")
+    if not same:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class ExtractSettings(_Section):
     """Bytes to documents."""
 
     workers: int = Field(0, ge=0, description="Extraction processes; 0 means one per core")
-    timeout_s: float = Field(5.0, gt=0, description="A page is given up after, seconds")
+    timeout_s: float = Field(5.0, gt=0, description="A page is given up after, seconds of processor")
     memory_mb: int = Field(1_000, ge=100, description="Address space a worker may add, megabytes")
     max_html_bytes: int = Field(2_000_000, ge=1000, description="HTML is cut at, bytes")
     recycle_pages: int = Field(1_000, ge=1, description="A worker is replaced after this many pages")

@@ -1,8 +1,9 @@
 """Processes that can be killed, for work on hostile bytes: limits on seconds and memory, replaced when they die.
 
 A job goes to one process at a time; when it does not answer in time, or dies, the job's answer is Skipped and a fresh
-process takes the next job. Processes are forked from a clean server that has imported the work once, so replacing one
-is cheap and never inherits the locks or the database connections of this process.
+process takes the next job. Time is the processor's: on a busy machine a page is given up no sooner than on a quiet one.
+Processes are forked from a clean server that has imported the work once, so replacing one is cheap and never inherits
+the locks or the database connections of this process.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ OUT_OF_MEMORY = Skipped("out of memory")
 
 STARTUP_S = 60.0
 """A process that takes longer to get ready is given up."""
+
+PATIENCE = 6
+"""Times the limit on processor seconds that a job may take on the clock: it may wait for others, not for ever."""
 
 _READY = "ready"
 
@@ -99,10 +103,11 @@ class Workers(Generic[Job, Answer]):
                     try:
                         answer = worker.pipe.recv()
                     except (EOFError, OSError):
-                        answer = DIED
+                        worker.process.join()
+                        answer = TIMED_OUT if worker.process.exitcode == -signal.SIGPROF else DIED
                     if answer == _READY:
                         self._stillborn = 0
-                        worker.ready, worker.deadline = True, now + self._settings.timeout_s
+                        worker.ready, worker.deadline = True, now + PATIENCE * self._settings.timeout_s
                         continue
                 elif now >= worker.deadline:
                     answer = TIMED_OUT
@@ -127,7 +132,8 @@ class Workers(Generic[Job, Answer]):
                 worker.pipe.send(job)
                 worker.job = job
                 worker.jobs += 1
-                worker.deadline = time.monotonic() + (self._settings.timeout_s if worker.ready else STARTUP_S)
+                patience_s = PATIENCE * self._settings.timeout_s if worker.ready else STARTUP_S
+                worker.deadline = time.monotonic() + patience_s
                 return worker
             self._discard(worker)
 
@@ -183,7 +189,8 @@ def _serve(task: Callable[[Job], Answer], preload: str, pipe: Connection, settin
 def _answer(task: Callable[[Job], Answer], job: Job, settings: ExtractSettings) -> Answer | Skipped:
     """One job, done or given up."""
     # Should the command be killed while we are stuck, nobody else would end us.
-    signal.alarm(ceil(settings.timeout_s) + 5)
+    signal.alarm(ceil(PATIENCE * settings.timeout_s) + 5)
+    signal.setitimer(signal.ITIMER_PROF, settings.timeout_s)  # ends the process
     try:
         return task(job)
     except MemoryError:
@@ -191,6 +198,7 @@ def _answer(task: Callable[[Job], Answer], job: Job, settings: ExtractSettings) 
     except RecursionError:
         return Skipped("too deep")
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
 
 

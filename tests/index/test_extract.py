@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import lxml.html
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,6 +138,20 @@ def test_a_page_that_asks_not_to_be_indexed_is_not(head: str, header: str) -> No
     asked = page("https://a.fr/x", html("Un", head=head))
     asked = type(asked)(asked.url, 200, (*asked.headers, ("X-Robots-Tag", header)), asked.body, asked.fetched_at)
     assert extract(asked) == Skipped("noindex")
+
+
+def test_a_page_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    original = lxml.html.document_fromstring
+
+    def counted(*given: Any, **named: Any) -> Any:
+        parsed.append(given)
+        return original(*given, **named)
+
+    monkeypatch.setattr(lxml.html, "document_fromstring", counted)
+    for path in sorted(GOLDEN.glob("*.html")):
+        document(path.read_bytes())
+    assert len(parsed) == len(list(GOLDEN.glob("*.html")))
 
 
 # --- characters --------------------------------------------------------------------------------------------------

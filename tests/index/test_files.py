@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -264,6 +265,39 @@ def test_entities_are_not_followed(tmp_path: Path) -> None:
         assert "Secret" not in said
         assert "lol" not in said
         assert len(said) < 100
+
+
+def test_macros_and_links_of_an_office_file_are_neither_read_nor_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("Secret de la machine")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        away = f"http://127.0.0.1:{server.getsockname()[1]}/modele.dotm"
+        relations = (
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            f'<Relationship Id="r1" Type="attachedTemplate" TargetMode="External" Target="{away}"/>'
+            f'<Relationship Id="r2" Type="subDocument" TargetMode="External" Target="{secret.as_uri()}"/>'
+            "</Relationships>"
+        )
+        word = office(
+            {
+                "word/document.xml": f'<!DOCTYPE d SYSTEM "{away}"><w:document {W} xmlns:r="r" xmlns:i="i">'
+                '<w:p><w:r><w:t>Bonjour</w:t></w:r></w:p><w:subDoc r:id="r2"/><w:altChunk r:id="r2"/></w:document>',
+                "word/_rels/document.xml.rels": relations,
+                "word/settings.xml": relations,
+                "word/vbaProject.bin": b"Sub AutoOpen() Secret",
+            }
+        )
+        text = odt(
+            f'<office:scripts xmlns:xlink="x"><script xlink:href="{away}">Secret</script></office:scripts><office:text>'
+            f'<text:section xmlns:xlink="x"><text:section-source xlink:href="{secret.as_uri()}"/></text:section>'
+            "<text:p>Bonjour</text:p></office:text>",
+            head=f'<!DOCTYPE d SYSTEM "{away}">',
+        )
+        for body in (word, text):
+            assert read(body).lines == ("Bonjour",)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_300_000_cells_are_cut_not_refused() -> None:

@@ -20,9 +20,11 @@ from elunum.index.documents import Documents
 from elunum.index.update import update
 from elunum.model import Gone, Page, Record, Source, Unchanged
 from elunum.search.engine import open_engine
+from elunum.settings import ExtractSettings, Settings
 from elunum.sources import SourceList
 from elunum.urls import document_id
 from tests.index.web import NIGHT, PROSE, add, archived, dump, html, page, stored
+from tests.installation import Installation
 
 RIXHEIM = Source("https://www.rixheim.fr/", "Ville de Rixheim", "commune", insee="68278", departement="68")
 ETAT = Source("https://www.exemple.gouv.fr/", "État", "etat")
@@ -315,6 +317,40 @@ def test_a_change_of_extractor_reads_the_whole_archive_again(tmp_path: Path, mon
         assert [extractor.split()[0] for (extractor,) in made_by] == ["another"]
 
 
+def test_a_page_that_ends_its_worker_is_counted_and_does_not_come_back_until_it_changes(tmp_path: Path) -> None:
+    deadly = html("Un", "<b><i>a</i></b>" * 500_000)
+    settings = archived(tmp_path, [page("https://a.fr/x", deadly), page("https://a.fr/y", html("Deux"))])
+    limits = ExtractSettings(workers=1, timeout_s=0.8, max_html_bytes=50_000_000)
+    settings = settings.model_copy(update={"extract": limits})
+    assert update(settings, SOURCES).skipped == {"worker timed out": 1}
+    assert set(stored(settings)) == {"https://a.fr/y"}
+    add(settings, [Unchanged("https://a.fr/x", NIGHT + timedelta(days=1))])
+    again = update(settings, SOURCES)
+    assert (again.read, again.unchanged, again.skipped, again.extracted) == (1, 1, {}, 0)
+    add(settings, [page("https://a.fr/x", html("Un"), minutes=3000)])
+    assert update(settings, SOURCES).extracted == 1
+    assert stored(settings)["https://a.fr/x"].title == "Un"
+
+
+@pytest.mark.parametrize("version", ["places", "tagger", "referentiel"])
+def test_what_another_version_made_is_made_again_and_nothing_else(tmp_path: Path, version: str) -> None:
+    settings = archived(tmp_path, [page("https://www.rixheim.fr/x", html("Budget participatif"))])
+    update(settings, SOURCES)
+    right = stored(settings)["https://www.rixheim.fr/x"]
+    assert right.places
+    assert right.enjeux
+    # What was not made again keeps what no run would give.
+    marked = replace(right, size=1, places=("commune:01001",), enjeux=())
+    with Documents(settings.documents_path) as documents:
+        documents.put(marked)
+        documents.db.execute(f"update documents set {version} = 'of before'")
+    report = update(settings, SOURCES)
+    assert (report.read, report.extracted, report.changed) == (0, 0, 1)
+    expected = replace(marked, places=right.places) if version == "places" else replace(marked, enjeux=right.enjeux)
+    assert stored(settings)["https://www.rixheim.fr/x"] == expected
+    assert update(settings, SOURCES).changed == 0
+
+
 def test_a_page_published_on_many_sites_is_shown_once_by_the_source_of_authority(tmp_path: Path) -> None:
     settings = archived(tmp_path, records())
     report = update(settings, SOURCES)
@@ -370,3 +406,16 @@ def test_a_correction_by_host_path_or_address_survives_rebuilds_and_redoes_only_
     (tmp_path / "enjeux.local.csv").unlink()
     assert update(settings, SOURCES).extracted == 0
     assert tagged() == before
+
+
+def test_the_archive_of_a_night_imported_elsewhere_gives_the_same_documents_byte_for_byte(
+    installation: Installation, tmp_path: Path
+) -> None:
+    files = [str(path) for path in sorted(installation.data.glob("archive/*.warc.gz"))]
+    crawled = dump(Settings(data=installation.data))
+    assert len(crawled) > 150
+    for workers in ("1", "3"):
+        aside = installation.aside(tmp_path / workers, ELUNUM_EXTRACT_WORKERS=workers)
+        aside.run("import", *files)
+        aside.run("index", "--full")
+        assert dump(Settings(data=aside.data)) == crawled

@@ -18,7 +18,11 @@ def task(job: str) -> str:
     match job:
         case "hang":
             while True:
-                time.sleep(0.01)
+                pass
+        case "wait":  # as on a machine that others keep busy
+            time.sleep(1.5)
+        case "sleep":
+            time.sleep(3600)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "eat":
@@ -41,6 +45,11 @@ def test_every_job_gets_an_answer_whatever_the_others_do() -> None:
             "deep": Skipped("too deep"),
         }
         assert dict(workers.map(["die"])) == {"die": DIED}
+
+
+def test_a_job_has_its_seconds_of_processor_however_busy_the_machine_and_not_for_ever() -> None:
+    with Workers(task, SETTINGS.model_copy(update={"timeout_s": 0.4})) as workers:
+        assert dict(workers.map(["wait", "sleep", "hang"])) == {"wait": "WAIT", "sleep": TIMED_OUT, "hang": TIMED_OUT}
 
 
 def test_a_process_is_replaced_after_its_share_of_jobs() -> None:
