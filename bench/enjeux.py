@@ -3,10 +3,11 @@
     python -m bench.enjeux           scores, calibration, ms per document and the worst 20 mistakes
     python -m bench.enjeux --fit     also the logistic curve that fits these pages best: INTERCEPT and SLOPE of tags.py
 
-Two sets. The sample of tests/judged/enjeux.csv: pages of the demo web, and of the archives where they are. The labels
-that the publishers gave their pages, mapped to the référentiel (../shared/data/enjeux_gold.jsonl, or ELUNUM_SHARED):
-skipped, saying so, where absent. A judgment is a list of groups, of which at least one enjeu must be found (the main
-subjects), and the enjeux that are also right; a page judged to be about nothing makes every tag of it wrong.
+Three sets. The sample of tests/judged/enjeux.csv: pages of the demo web, and of the archives where they are. Short
+accounts of initiatives of communes, labelled by another reader. The labels that the publishers gave their pages,
+mapped to the référentiel (../shared/data, or ELUNUM_SHARED): skipped, saying so, where absent. A judgment is a list
+of groups, of which at least one enjeu must be found (the main subjects), and the enjeux that are also right; a page
+judged to be about nothing makes every tag of it wrong.
 
 F1 comes with the interval that holds 95 % of its values on pages drawn again with replacement. What expressions owe to
 having been written while reading these pages is bounded by ignoring, on each page, those that no other page holds, then
@@ -91,8 +92,17 @@ class Scores:
     @property
     def macro_f1(self) -> float:
         """Mean F1 of the enjeux that some page asks for."""
-        asked = [tally.f1 for tally in self.labels.values() if tally.asked]
-        return sum(asked) / len(asked) if asked else 0.0
+        return _mean_f1(self.labels)
+
+    @property
+    def macro_f1_by_source(self) -> float:
+        """Mean F1 of the sources of which some page asks for an enjeu."""
+        return _mean_f1(self.sources)
+
+
+def _mean_f1(pools: Mapping[str, Tally]) -> float:
+    asked = [tally.f1 for tally in pools.values() if tally.asked]
+    return sum(asked) / len(asked) if asked else 0.0
 
 
 def sample(where: str) -> list[Judged]:
@@ -119,6 +129,18 @@ def publishers() -> list[Judged]:
         Judged(row["id"], row["src"], tuple(frozenset(group) for group in row["must"]), frozenset(row["ok"]))
         for row in rows
     ]
+
+
+def initiatives() -> tuple[list[Judged], dict[str, Document]]:
+    """Accounts of initiatives of communes with the enjeux that another reader gave them."""
+    judged, documents = [], {}
+    for line in (SHARED / "data" / "municipal" / "pages.jsonl").read_text(encoding="utf-8").split("\n"):
+        if line:
+            row = json.loads(line)
+            must = tuple(frozenset([slug]) for slug in row["enjeux"]["must"])
+            judged.append(Judged(row["id"], row["kind"], must, frozenset(row["enjeux"]["ok"])))
+            documents[row["id"]] = Document(document_id(row["url"]), row["url"], row["title"], row["text"])
+    return judged, documents
 
 
 def demo_documents() -> dict[str, Document]:
@@ -291,7 +313,7 @@ def report(name: str, judged: list[Judged], documents: Mapping[str, Document], w
     for label, tally in rows:
         figures = f"{tally.precision:9.3f}{tally.recall:9.3f}{tally.f1:9.3f}{tally.asked:9}{tally.made:9}"
         print(f"{label:26}{figures}")
-    print(f"macro F1 by enjeu {scores.macro_f1:.3f}")
+    print(f"macro F1 by enjeu {scores.macro_f1:.3f}, by source {scores.macro_f1_by_source:.3f}")
     print(interval(judged, slugs))
     right, main_ = calibration(judged, found), calibration(main_subjects(judged), found)
     print(f"{'tags scored about':20}{'how many':>9}{'right':>9}{'of which a main subject':>25}")
@@ -312,6 +334,7 @@ def main() -> int:
         print(f"the real archives are not at {SHARED}; set ELUNUM_SHARED", file=sys.stderr)
         return 0
     fresh = [*sample("fresh"), *sample("fresh-demo")]
+    report("initiatives of communes, labelled by another reader", *initiatives(), with_fit)
     sets = {
         "archives, judged by us": sample("archive"),
         "archives, judged by us before the tagger's answer was seen": sample("blind"),

@@ -4,8 +4,8 @@
 
 Pages labelled by their publishers are tagged three ways: by the expressions; by a linear SVM on TF-IDF alone, trained
 on the other pages; by the weights that scripts/train_enjeux.py learns from the other pages. The others are, in turn,
-four parts in five drawn at random within each publisher, then all publishers but one. What it says is in
-docs/decisions/enjeux-by-rules.md.
+four parts in five drawn at random within each publisher, pages that resemble each other in the same part; then all
+publishers but one. What it says is in docs/decisions/enjeux-by-rules.md.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 from sklearn.svm import LinearSVC
 
 from bench.enjeux import SHARED, Judged, archive_documents, calibration, publishers, score
 from elunum.index.tags import Tagger, load_referentiel
 from elunum.model import Document, Tag
 from scripts.train_enjeux import Page, train
+
+ALIKE = 0.7
+"""Cosine of the words of two pages from which one says what the other is about."""
 
 Split = tuple[Sequence[int], Sequence[int]]
 
@@ -39,14 +43,19 @@ def main() -> int:
     judged = [page for page in judged if page.id in found]
     documents = [found[page.id] for page in judged]
     sources = [page.source for page in judged]
-    compare(
-        "other pages of a site",
-        judged,
-        documents,
-        StratifiedKFold(5, shuffle=True, random_state=0).split(sources, sources),
-    )
+    count, alike = _families(documents)
+    print(f"{len(documents)} pages, {count} of them unlike any other before them")
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    compare("other pages of a site", judged, documents, folds.split(sources, sources, groups=alike))
     compare("a site left out", judged, documents, LeaveOneGroupOut().split(sources, groups=sources))
     return 0
+
+
+def _families(documents: list[Document]) -> tuple[int, list[int]]:
+    """How many families of pages alike there are, and the number of the family of each page."""
+    vectors = TfidfVectorizer(sublinear_tf=True).fit_transform([f"{d.title} {d.text}" for d in documents])
+    count, families = connected_components(vectors @ vectors.T >= ALIKE, directed=False)
+    return int(count), families.tolist()
 
 
 def compare(name: str, judged: list[Judged], documents: list[Document], splits: Iterable[Split]) -> None:
