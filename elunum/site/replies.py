@@ -92,7 +92,7 @@ def raisons(tag: HitTag) -> str:
     if tag.why and tag.why[0].expression == BY_OPERATOR:
         return "Mis à la main par l’opérateur de ce site."
     told = (
-        f"«\u00a0{one.expression}\u00a0» ({WHERES[one.where]}{f', {one.count} fois' if one.count > 1 else ''})"
+        f"«\u00a0{one.expression}\u00a0» ({WHERES[one.where]}{f', {one.count} fois en tout' if one.count > 1 else ''})"
         for one in tag.why
     )
     sure = f"Sûr à {tag.score * 100:.0f}\u00a0%."

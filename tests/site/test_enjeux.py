@@ -134,6 +134,11 @@ def test_a_tag_filters_and_says_why_without_script(client: httpx.Client) -> None
     assert said
     told = html.unescape(said[0])
     assert all(why["expression"] in told for why in tag["why"])
+    counted = [why for why in tag["why"] if why["count"] > 1]  # wherever it stands: the place named is the first one
+    assert counted
+    assert all(
+        re.search(rf"{why['expression']}.{{0,3}} \([^)]*, {why['count']} fois en tout\)", told) for why in counted
+    )
     assert f"Sûr à {tag['score'] * 100:.0f}" in told
     rows = csv.DictReader(io.StringIO(client.get("/recherche.csv?enjeu=emploi").content.decode("utf-8-sig")))
     row = next(row for row in rows if row["id"] == result["id"])
