@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,7 @@ def test_the_readers_were_really_answered_refused_crashed_and_cut_off(clean: dic
     assert answers[service, "panne au milieu d’une recherche (500)"] == {500}
     assert answers[service, "surcharge"] >= {200, 503}
     assert answers[service, "lecteur parti avant la réponse"] == {0}
+    assert answers[service, "demandes qui n’arrivent pas à leur fin (délai dépassé)"] == {0, 408}
     assert answers[service, "mort brutale d’un processus"] == {0}
     assert answers[service, "après la mort du processus"] == {200}
     if not nginx_refusal():
@@ -85,10 +87,16 @@ PLANTED = {
     "collector": "socket.create_connection(('127.0.0.1', COLLECTOR)).sendall(b'ping ' + words.encode())",
     "system journal": "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).connect_ex('/dev/log')",
     "cookie": "COOKIES.append(1)",
+    "shared memory": "SHARED.seek(SHARED.tell() % 2000); SHARED.write(words.encode()[:1000])",
+    "removed shared memory": "map_and_remove(FOLDER + '/unseen')",
+    "percent-encoded": "open(FOLDER + '/percent', 'a').write(''.join(f'%{b:02X}' for b in words.encode()))",
+    "HTML-escaped": "open(FOLDER + '/entities', 'a').write(''.join(f'&#{b};' for b in words.encode()))",
+    "binary hash": "open(FOLDER + '/digests', 'ab').write(hashlib.sha1(words.encode()).digest())",
+    "hash in base64": "open(FOLDER + '/hashed64', 'ab').write(base64.b64encode(hashlib.md5(words.encode()).digest()))",
 }  # fmt: skip
 
 SITECUSTOMIZE = """
-import base64, gzip, hashlib, hmac, logging, os, resource, socket, sys
+import base64, gzip, hashlib, hmac, logging, mmap, os, resource, socket, sys
 import elunum.site.metrics as metrics
 import elunum.search.engine as engine
 import elunum.site.replies as replies
@@ -98,6 +106,16 @@ FOLDER, NAMES, COLLECTOR = {folder!r}, {names}, {collector}
 METRIC = Counter("planted", "planted", ["words"], registry=metrics._REGISTRY)
 UDP = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 SEEN, COOKIES = [], []
+with open(FOLDER + "/shared-" + str(os.getpid()), "w+b") as file:
+    file.truncate(4096)
+    SHARED = mmap.mmap(file.fileno(), 4096)
+    os.remove(file.name)
+def map_and_remove(path):
+    with open(path, "w+b") as file:
+        file.truncate(4096)
+        with mmap.mmap(file.fileno(), 4096) as memory:
+            memory[:3] = b"???"
+        os.remove(path)
 resource.setrlimit(resource.RLIMIT_CORE, (1, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 resource.setrlimit = lambda *_: None
 reader = ["", ""]
@@ -182,6 +200,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivacyReport]
         ("collector", "en clair", "écrit par service (elunum serve) : TCP:["),
         ("system journal", "journal du système", "/dev/log"),
         ("cookie", "déposé chez le lecteur", "réponses"),
+        ("shared memory", "en clair", "/shared-"),
+        ("removed shared memory", "fichier effacé avant d’avoir pu être lu", "/unseen"),
+        ("percent-encoded", "encodé pour une URL", "/percent"),
+        ("HTML-escaped", "échappé en HTML", "/entities"),
+        ("binary hash", "sha1", "/digests"),
+        ("hash in base64", "md5", "/hashed64"),
+        ("log", "en clair", "sortie standard ou d’erreur : service"),
     ],
 )
 def test_a_planted_leak_turns_the_check_red(planted: PrivacyReport, kind: str, form: str, where: str) -> None:
@@ -215,3 +240,9 @@ def test_a_report_that_is_red_says_so_first_and_lists_each_leak(planted: Privacy
     assert "NON CONFORME" in text.partition("1. Ce qui a été fait")[0]
     for leak in planted.leaks:
         assert leak.where in text
+
+
+def test_a_report_that_could_not_see_all_says_so_in_its_conclusion(planted: PrivacyReport) -> None:
+    seen_in_part = replace(planted, leaks=(), reservations=("Les appels système n’ont pas été suivis.",))
+    assert "CONFORME, sous 1 réserve" in seen_in_part.render().partition("1. Ce qui a été fait")[0]
+    assert "nulle part." in replace(planted, leaks=(), reservations=()).render().partition("1. Ce qui a été fait")[0]

@@ -6,11 +6,12 @@ and then everything it wrote, said, counted, sent or left behind is searched for
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,12 +55,13 @@ def check(settings: Settings, proxy: bool = True, nginx_conf: Path = NGINX_CONF)
                 visits.append(readers.visit(program, canaries, faults))
                 findings.answers(program, visits[-1])
             findings.memory(service)
-            findings.files(_left_behind(folder, settings, visited_at), "fichiers présents pendant le service")
+            findings.held(programs)
+            findings.files(_left_behind(folder, settings, visited_at), "fichiers changés pendant le service")
             last = _shutdown(service, canaries, faults)
         visits[0].scenes.append(last())
         findings.said(programs)
         findings.traced(programs, visited_at)
-        findings.files(_left_behind(folder, settings, visited_at), "fichiers présents après l’arrêt")
+        findings.files(_left_behind(folder, settings, visited_at), "fichiers changés, lus après l’arrêt")
     played = tuple(
         Played(this.process.name, scene.name, tuple(sorted(scene.answers.items())))
         for this in visits
@@ -113,6 +115,7 @@ class _Findings:
     leaks: list[Leak] = field(default_factory=list)
     read: list[Read] = field(default_factory=list)
     reservations: list[str] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)  # files that were read
 
     def _search(self, data: bytes, where: str) -> None:
         self.leaks += [Leak(found.what, found.form, where) for found in self.canaries.within(data)]
@@ -155,6 +158,21 @@ class _Findings:
                 "par l’unité systemd fournie, qui l’interdit (MemorySwapMax=0) ; sinon, chiffrer ou retirer cette zone."
             )
 
+    def held(self, programs: Iterable[Process]) -> None:
+        """The files that the processes hold open or share in memory, and those they have opened so far."""
+        count = size = 0
+        for program in programs:
+            places = dict(trace.held(program.pids()))
+            if program.log is not None:
+                places |= {path: str(path) for path in _opened(program)}
+            for path, name in places.items():
+                with suppress(OSError):
+                    found, length = self.canaries.in_file(path)
+                    count, size = count + 1, size + length
+                    self.leaks += [Leak(one.what, one.form, name) for one in found]
+                    self._seen.add(name)
+        self.read.append(Read("fichiers tenus ouverts ou partagés en mémoire par les processus", count, size))
+
     def said(self, programs: Iterable[Process]) -> None:
         """Standard output and error, which is what the journal would keep."""
         for program in programs:
@@ -194,6 +212,13 @@ class _Findings:
             self.read.append(Read(f"écritures hors réponses aux lecteurs, {program.name}", len(seen.writes), size))
             self.read.append(Read(f"connexions ouvertes vers l’extérieur, {program.name}", len(calls), 0))
             self.files(seen.opened, f"fichiers ouverts en écriture, {program.name}", hashes=True)
+            # Each serving process maps its own files of counts, named by its number: those of some are read for all.
+            known = {_without_numbers(name) for name in self._seen}
+            self.leaks += [
+                Leak("contenu inconnu", "fichier effacé avant d’avoir pu être lu", str(path))
+                for path, at in seen.opened.items()
+                if at >= since and not path.exists() and _without_numbers(str(path)) not in known
+            ]
 
     def files(self, paths: Iterable[Path], place: str, hashes: bool = False) -> None:
         """The content of files."""
@@ -203,11 +228,22 @@ class _Findings:
                 if not path.is_file():
                     continue
                 found, length = self.canaries.in_file(path, hashes)
+                self._seen.add(str(path))
             except OSError:
                 continue  # gone meanwhile: what was written to it is in the trace
             count, size = count + 1, size + length
             self.leaks += [Leak(one.what, one.form, str(path)) for one in found]
         self.read.append(Read(place, count, size))
+
+
+def _without_numbers(path: str) -> str:
+    return re.sub(r"\d+", "", path)
+
+
+def _opened(program: Process) -> list[Path]:
+    """Files that a running program has opened for writing so far and that are still there."""
+    assert program.log is not None
+    return [path for path in trace.read(program.log, lambda socket: True).opened if path.is_file()]
 
 
 def _is_reader(socket: str, ports: set[str]) -> bool:

@@ -107,9 +107,15 @@ def visit(process: Process, canaries: Canaries, faults: Faults) -> Visit:
 
 
 def request(
-    canaries: Canaries, target: str, method: str = "GET", body: bytes = b"", kind: str = "", more: bytes = b""
+    canaries: Canaries,
+    target: str,
+    method: str = "GET",
+    body: bytes = b"",
+    kind: str = "",
+    more: bytes = b"",
+    length: int = 0,
 ) -> bytes:
-    """A request whose every header that a browser fills holds a canary of its own."""
+    """A request whose every header that a browser fills holds a canary of its own. length: announced, of the body."""
     lines = [
         f"{method} {target} HTTP/1.1",
         "Host: localhost",
@@ -125,7 +131,10 @@ def request(
         f"X-{canaries.word('en-tête')}: {canaries.word('en-tête')}",
     ]
     if body or method == "POST":
-        lines += [f"Content-Type: {kind or 'application/x-www-form-urlencoded'}", f"Content-Length: {len(body)}"]
+        lines += [
+            f"Content-Type: {kind or 'application/x-www-form-urlencoded'}",
+            f"Content-Length: {length or len(body)}",
+        ]
     return "\r\n".join(lines).encode() + b"\r\n" + more + b"\r\n" + body
 
 
@@ -154,6 +163,20 @@ def _scenes(visit: Visit, faults: Faults) -> Iterator[tuple[str, Callable[[Scene
         return play
 
     w = canaries.word
+    # They last as long as the limits on slow readers: the other scenes are played meanwhile.
+    late = [
+        request(canaries, "/recherche", "POST", f"q={w('requête inachevée')}".encode(), length=9_000),
+        request(canaries, f"/recherche?q={w('requête inachevée')}")[:-2],
+        b"",
+    ]
+    waiting = ThreadPoolExecutor(len(late))
+    ended = [waiting.submit(exchange, visit.process.port, one, canaries.address("adresse du lecteur")) for one in late]
+
+    def out_of_time(scene: Scene) -> None:
+        for payload, answer in zip(late, ended, strict=True):
+            visit.note(scene, answer.result(), payload)
+        waiting.shutdown()
+
     yield (
         "recherche",
         get(
@@ -262,6 +285,7 @@ def _scenes(visit: Visit, faults: Faults) -> Iterator[tuple[str, Callable[[Scene
         ),
     )
     yield "surcharge", lambda scene: _crowd(visit, scene, faults)
+    yield "demandes qui n’arrivent pas à leur fin (délai dépassé)", out_of_time
     yield (
         "mort brutale d’un processus",
         raw(request(canaries, f"/recherche?q={faults.kill}+{w('requête d’une panne')}"), leave_after=5.0),

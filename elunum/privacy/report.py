@@ -58,6 +58,8 @@ class PrivacyReport:
         verdict = (
             f"NON CONFORME : {len(self.leaks)} fuite(s), voir la partie 3."
             if self.leaks
+            else f"CONFORME, sous {len(self.reservations)} réserve(s), voir la partie 4."
+            if self.reservations
             else "CONFORME : aucune donnée de lecteur retrouvée, nulle part."
         )
         system = f"Python {platform.python_version()}, {platform.system()} {platform.release()}"
@@ -76,7 +78,8 @@ class PrivacyReport:
                 ses cookies et son adresse réseau, des mots tirés au hasard pour ce contrôle
                 ({self.canaries} en tout) : s’ils sont retrouvés quelque part, c’est que le service les y
                 a mis. Les pannes sont provoquées de l’extérieur, par un programme que seul ce contrôle
-                charge. Réponses obtenues, par code HTTP :"""),
+                charge. Réponses obtenues, par code HTTP (200 : la page demandée ; 4.. : une demande refusée ;
+                500 : une panne ; 503 : « réessayez plus tard ») :"""),
             "\n".join(self._played()),
             "2. Ce qui a été lu",
             _paragraph("""Chaque mot et chaque adresse ont été cherchés en clair, encodés (URL, HTML, JSON, base64,
@@ -85,7 +88,7 @@ class PrivacyReport:
                 trois octets. Une empreinte à clé secrète ou un chiffrement ne peuvent pas être cherchés :
                 c’est pourquoi toute écriture dans un fichier pendant les visites est comptée comme une
                 fuite, quel qu’en soit le contenu."""),
-            "\n".join(f"  - {read.place} : {read.count}, soit {_octets(read.size)}" for read in self.read),
+            "\n".join(f"  - {read.place} : {_counted(read)}" for read in self.read),
             "3. Ce qui a été trouvé",
             "\n".join(f"  - FUITE : {leak.what}, {leak.form}, dans : {leak.where}" for leak in self.leaks) or "  Rien.",
             "4. Réserves",
@@ -93,7 +96,8 @@ class PrivacyReport:
             "5. Ce que ce contrôle ne dit pas",
             _paragraph("""Il porte sur cette machine, à cette date, avec cette version. Il ne voit ni le réseau
                 entre le lecteur et la machine (hébergeur, opérateur), ni une machine placée devant elle,
-                ni un administrateur qui changerait le logiciel."""),
+                ni un administrateur qui changerait le logiciel. À conserver avec le registre des
+                traitements, et à refaire après chaque mise à jour."""),
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -112,5 +116,6 @@ def _paragraph(text: str, first: str = "") -> str:
     return textwrap.fill(words, 100, initial_indent=first, subsequent_indent=" " * len(first), break_long_words=False)
 
 
-def _octets(size: int) -> str:
-    return f"{size:,} octets".replace(",", "\u202f")
+def _counted(read: Read) -> str:
+    size = f"{read.size:,}".replace(",", "\u202f")
+    return f"{read.count}, soit {size} octets" if read.size else str(read.count)

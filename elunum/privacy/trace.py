@@ -6,10 +6,12 @@ datagram to a name server or a line sent to the system's journal all pass here.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,7 +52,7 @@ class Traced:
     """All that was seen of some processes."""
 
     writes: tuple[Write, ...]
-    opened: frozenset[Path]  # files opened for writing, even if nothing was written
+    opened: Mapping[Path, float]  # files opened for writing, even if nothing was written, and when last
     calls: tuple[Call, ...]
     unseen: frozenset[str]  # ways of writing that were used and that a trace of system calls does not show
 
@@ -86,13 +88,13 @@ def _faster() -> tuple[str, ...]:
 def read(log: Path, is_reader: Callable[[str], bool]) -> Traced:
     """What a log of strace says. is_reader: whether a description of a socket is a connection that a reader opened."""
     writes: list[Write] = []
-    opened: set[Path] = set()
+    opened: dict[Path, float] = {}
     calls: list[Call] = []
     unseen: set[str] = set()
     for at, name, rest in _lines(log):
         if name in _OPENS:
             if "O_WRONLY" in rest or "O_RDWR" in rest or "O_CREAT" in rest or name == "creat":
-                opened.update(_paths(name, rest))
+                opened.update(dict.fromkeys(_paths(name, rest), at))
         elif name in _WRITES:
             place = _DESCRIPTOR.match(rest)
             into = place[1] if place else "?"
@@ -112,8 +114,32 @@ def read(log: Path, is_reader: Callable[[str], bool]) -> Traced:
         elif name != "io_uring_setup":  # a name is given: names can tell too
             names = [_bytes(text) for text in _STRING.findall(rest)]
             writes.append(Write(at, f"{name}()", b" ".join(names), is_file=False))
-            opened.update(Path(name.decode("utf-8", "replace")) for name in names if name.startswith(b"/"))
-    return Traced(tuple(writes), frozenset(opened), tuple(calls), frozenset(unseen))
+            paths = (Path(name.decode("utf-8", "replace")) for name in names if name.startswith(b"/"))
+            opened.update(dict.fromkeys(paths, at))
+    return Traced(tuple(writes), opened, tuple(calls), frozenset(unseen))
+
+
+def held(pids: Iterable[int]) -> Iterator[tuple[Path, str]]:
+    """Files that processes hold open for writing or share in memory, removed ones too, and what each is called.
+
+    What is written into shared memory is no system call (mmap(2)) and reaches the disk all the same.
+    """
+    for pid in pids:
+        with suppress(OSError):  # it ended, or is another user's
+            for entry in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    flags = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text().partition("flags:")[2].split()[0]
+                    if int(flags, 8) & (os.O_WRONLY | os.O_RDWR) and entry.is_file():
+                        yield entry, str(entry.readlink())
+            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                addresses, rights, _, _, _, *name = line.split(maxsplit=5)
+                is_file = bool(name) and name[0].startswith("/") and not name[0].startswith("/dev/zero")
+                if rights.startswith("rw") and rights.endswith("s") and is_file:
+                    ends = "-".join(f"{int(end, 16):x}" for end in addresses.split("-"))
+                    path = Path(f"/proc/{pid}/map_files/{ends}")
+                    with suppress(OSError):
+                        if path.is_file():
+                            yield path, name[0]
 
 
 def _lines(log: Path) -> Iterator[tuple[float, str, str]]:
