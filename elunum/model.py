@@ -290,6 +290,7 @@ class Results:
     corrected: bool = False  # the hits answer `suggestion`, not `query`
     relaxed: bool = False  # no document has all the words: the hits have some of them
     also: tuple[str, ...] = ()  # synonyms and expanded acronyms that were searched too
+    documents: int = 0  # with `one_per`, all that answer: `total` counts who publishes them, facets count them
     peers: int | None = None  # with `like`: comparable communes that publish, among which the hits are
 
 

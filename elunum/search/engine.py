@@ -162,7 +162,7 @@ class _Answer:
     """What was found, before it is shown."""
 
     query: Query
-    asked: Search  # with the operators found in the words
+    asked: Search
     main: EngineQuery  # the documents that answer the words
     inside: EngineQuery  # and the filters
     filters: dict[str, EngineQuery]
@@ -223,6 +223,7 @@ class Engine:
             corrected=answer.corrected,
             relaxed=answer.relaxed,
             also=also_shown(answer.others),
+            documents=answer.total if search.one_per == "none" else self._documents(served, answer),
             peers=len(answer.peers) if answer.asked.like else None,
         )
 
@@ -455,16 +456,16 @@ class Engine:
 
     def _answer(self, served: _Served, search: Search, limit: int, offset: int) -> _Answer:
         """What a search finds, its spelling corrected when nothing holds all its words as typed."""
-        query, asked = parse(search, self.settings.search.max_query_chars)
-        answer = self._found(served, query, asked, limit, offset)
-        better = served.spelling.corrected(asked.q, _doubtful(query, answer.others, answer.named))
+        query = parse(search.q, self.settings.search.max_query_chars)
+        answer = self._found(served, query, search, limit, offset)
+        better = served.spelling.corrected(search.q, _doubtful(query, answer.others, answer.named))
         if better is None:
             return answer
         answer = replace(answer, suggestion=better)
         if query.is_empty or not (answer.relaxed or answer.total == 0):
             return answer
-        query, asked = parse(replace(search, q=better), self.settings.search.max_query_chars)
-        instead = self._found(served, query, asked, limit, offset)
+        query = parse(better, self.settings.search.max_query_chars)
+        instead = self._found(served, query, search, limit, offset)
         if instead.total == 0 or (instead.relaxed and answer.total > 0 and len(query.words) > 1):
             return answer
         return replace(instead, suggestion=better, corrected=True)
@@ -478,7 +479,7 @@ class Engine:
         named = places(query.typed, self.geo)
         around = self.geo.containing(named[0].territories[0]) if named and named[0].territories else ()
         peers = served.comparables.of(asked.like, PEERS) if asked.like else ()
-        filters = compiled.filters(served.schema, asked, peers, query.outside)
+        filters = compiled.filters(served.schema, asked, peers) | compiled.typed(served.schema, query)
         gains = [
             *compiled.near(served.schema, named, around, asks_for_home(query.typed, named), self.ranking),
             *compiled.named_site(served.schema, query, self.ranking),
@@ -542,6 +543,9 @@ class Engine:
             depth *= 4
         page = list(first.items())[start:wanted]
         return len(counts), [(score, address, counts[group] - 1) for group, (score, address) in page]
+
+    def _documents(self, served: _Served, answer: _Answer) -> int:
+        return _count(served.searcher.search(answer.inside, 1, order_by_field="day"))
 
     def _explained(self, served: _Served, answer: _Answer, address: Any, score: float) -> tuple[tuple[str, float], ...]:
         """What each sign of relevance gave this result, most first, then what the sum was multiplied by."""

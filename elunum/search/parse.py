@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -61,6 +61,9 @@ class Query:
 
     clauses: tuple[Clause, ...] = ()
     without: tuple[Word | Phrase, ...] = ()
+    inside: Search = field(
+        default_factory=Search
+    )  # the operators: parameters that must hold beside those of the search
     outside: tuple[Search, ...] = ()  # what each lets through is left out
     typed: tuple[Word, ...] = ()  # every plain word, those without subject too, in order
 
@@ -113,20 +116,20 @@ _OPERATORS = {
 _TERRITORIES = {"commune", "epci", "departement", "region"}
 
 
-def parse(search: Search, max_chars: int = 1_000) -> tuple[Query, Search]:
-    """The tree of `search.q`, and the search with the operators found in the words added to its filters.
+def parse(text: str, max_chars: int = 1_000) -> Query:
+    """The tree of what was typed.
 
     An operator with a value nobody could mean (type:zzz, commune:Nulpart, commune:99999) is words like any other.
     Raises QueryError when the text is longer than max_chars.
     """
-    if len(search.q) > max_chars:
+    if len(text) > max_chars:
         raise QueryError("q", f"au plus {max_chars} caractères")
     clauses: list[Clause] = []
     without: list[Word | Phrase] = []
-    outside: list[Search] = []
+    inside, outside = Search(), list[Search]()
     either = False  # an OR stands before the next clause
     room = MAX_WORDS
-    for match in _TOKEN.finditer(nfc(search.q)):
+    for match in _TOKEN.finditer(nfc(text)):
         quoted = match["q1"] or match["q2"] or match["q3"]
         bare = match["bare"]
         if bare in ("OR", "OU") and not match["minus"] and not match["name"]:
@@ -136,11 +139,11 @@ def parse(search: Search, max_chars: int = 1_000) -> tuple[Query, Search]:
             if match["minus"]:
                 outside.append(replace(Search(), **meant))
             else:
-                search, either = _narrowed(search, meant), False
+                inside, either = _narrowed(inside, meant), False
             continue
-        text = f"{match['name']} {quoted or bare or ''}" if match["name"] else (quoted or bare or "")
+        piece = f"{match['name']} {quoted or bare or ''}" if match["name"] else (quoted or bare or "")
         exact = quoted is not None
-        found = tuple(Word(text[s.start : s.end], s.word, s.stem, exact) for s in spans(text))[:room]
+        found = tuple(Word(piece[s.start : s.end], s.word, s.stem, exact) for s in spans(piece))[:room]
         room -= len(found)
         if not found:
             continue
@@ -157,7 +160,7 @@ def parse(search: Search, max_chars: int = 1_000) -> tuple[Query, Search]:
             clauses.extend(found)
         either = False
     typed = tuple(clause for clause in clauses if isinstance(clause, Word) and not clause.exact)
-    return Query(_with_subject(clauses), tuple(without), tuple(outside), typed), search
+    return Query(_with_subject(clauses), tuple(without), inside, tuple(outside), typed)
 
 
 def _with_subject(clauses: list[Clause]) -> tuple[Clause, ...]:
@@ -220,7 +223,7 @@ def _names(parameter: str) -> dict[tuple[str, ...], str]:
 
 
 def _narrowed(search: Search, meant: Mapping[str, Any]) -> Search:
-    """The search with parameters added. Dates narrow what was asked; of the rest, a repeatable one gathers."""
+    """The search with parameters added. Dates narrow each other; of the rest, a repeatable one gathers."""
     added: dict[str, Any] = {}
     for name, value in meant.items():
         before = getattr(search, name)

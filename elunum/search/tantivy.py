@@ -252,13 +252,8 @@ def _boosted(query: Engine, weight: float) -> Engine:
 # --- filters -----------------------------------------------------------------------------------------------------
 
 
-def filters(
-    schema: Schema, search: Search, peers: Sequence[Comparable] = (), outside: Sequence[Search] = ()
-) -> dict[str, Engine]:
-    """One query for each parameter that filters, by its name, and "outside" for what must not pass others.
-
-    All of them must hold; they do not score.
-    """
+def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) -> dict[str, Engine]:
+    """One query for each parameter that filters, by its name. All of them must hold; they do not score."""
     found: dict[str, Engine] = {}
 
     def facet(name: str, values: Sequence[str]) -> Engine:
@@ -291,12 +286,17 @@ def filters(
     if search.like:
         groups = [_group(peer) for peer in peers]
         found["like"] = Engine.term_set_query(schema, "group", groups) if groups else Engine.empty_query()
-    if outside:
-        left_out = [together(Engine.all_query(), filters(schema, one).values()) for one in outside]
-        found["outside"] = Engine.boolean_query(
-            [(Occur.Must, Engine.all_query()), *((Occur.MustNot, query) for query in left_out)]
-        )
     return {name: Engine.const_score_query(query, 0.0) for name, query in found.items()}
+
+
+def typed(schema: Schema, query: Query) -> dict[str, Engine]:
+    """What the operators among the words let through, as one filter more; none without operators."""
+    inside = [(Occur.Must, one) for one in filters(schema, query.inside).values()]
+    outside = [(Occur.MustNot, together(Engine.all_query(), filters(schema, one).values())) for one in query.outside]
+    if not inside and not outside:
+        return {}
+    held = Engine.boolean_query([*(inside or [(Occur.Must, Engine.all_query())]), *outside])
+    return {"typed": Engine.const_score_query(held, 0.0)}
 
 
 def closeness(schema: Schema, peers: Sequence[Comparable], ranking: Ranking = DEFAULT) -> list[Labelled]:

@@ -271,7 +271,10 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "until": (_WORD, "Jusqu’à"),
     "site": (_WORD, "Hôte, ou hôte et début de chemin"),
     "sort": ({"type": "string", "enum": ["pertinence", "date"], "default": "pertinence"}, "Ordre"),
-    "one_per": ({"type": "string", "enum": ["collectivite", "none"], "default": "none"}, "Un par collectivité"),
+    "one_per": (
+        {"type": "string", "enum": ["collectivite", "none"], "default": "none"},
+        "Un par collectivité ; les facettes comptent toujours les pages",
+    ),
     "page": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 1}, "Page de résultats"),
     "size": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 10}, "Résultats par page"),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -240,28 +241,52 @@ def _pairs(parameters: Parameters) -> list[tuple[str, str]]:
     return [(n, v) for n, value in parameters.items() for v in (value if isinstance(value, list) else [value])]
 
 
-FILTERS = st.fixed_dictionaries(
-    {},
-    optional={
-        "q": st.sampled_from(["budget participatif", "commune", "compost", "projets habitants"]),
-        "enjeu": st.lists(st.sampled_from(["democratie-locale", "territoire-durable", "emploi"]), max_size=3),
-        "combine": st.sampled_from(["et", "ou"]),
-        "service": st.sampled_from(["Le budget participatif", "La collecte et la réduction des déchets"]),
-        "kind": st.sampled_from(["commune", "epci", "etat"]),
-        "type": st.sampled_from(["html", "pdf"]),
-        "departement": st.sampled_from(["68", "59"]),
-        "region": st.sampled_from(["44", "32"]),
-        "since": st.sampled_from(["2022", "2024"]),
-        "population_min": st.sampled_from(["2000", "20000"]),
-        "label": st.sampled_from(["1", "4"]),
-        "site": st.sampled_from(["www.rixheim.fr", "gouv.fr", "plateforme.fr/hameau"]),
-        "sort": st.just("date"),
-    },
-)
+TRIED: dict[str, st.SearchStrategy[Any]] = {
+    "q": st.sampled_from(
+        [
+            "budget participatif",
+            "commune",
+            "compost",
+            "projets habitants",
+            "budjet",
+            '"jury citoyen"',
+            "vote OU tri",
+            "budget -règlement",
+            "compost type:html",
+            "enjeu:democratie-locale",
+            "-departement:68",
+            "date:2024 ville",
+        ]
+    ),
+    "enjeu": st.lists(st.sampled_from(["democratie-locale", "territoire-durable", "emploi"]), max_size=3),
+    "combine": st.sampled_from(["et", "ou"]),
+    "service": st.sampled_from(["Le budget participatif", "La collecte et la réduction des déchets"]),
+    "kind": st.lists(st.sampled_from(["commune", "epci", "etat"]), max_size=2),
+    "type": st.lists(st.sampled_from(["html", "pdf"]), max_size=2),
+    "lang": st.sampled_from(["fr", "br"]),
+    "commune": st.sampled_from(["68278", "59512"]),
+    "epci": st.sampled_from(["200066009"]),
+    "departement": st.sampled_from(["68", "59"]),
+    "region": st.sampled_from(["44", "32"]),
+    "since": st.sampled_from(["2022", "2024"]),
+    "until": st.sampled_from(["2024-06", "2025"]),
+    "population_min": st.sampled_from(["2000", "14000"]),
+    "population_max": st.sampled_from(["20000", "300000"]),
+    "label": st.sampled_from(["1", "4"]),
+    "site": st.sampled_from(["www.rixheim.fr", "gouv.fr", "plateforme.fr/hameau"]),
+    "like": st.sampled_from(["68278", "68376", "59512"]),
+    "one_per": st.sampled_from(["none", "collectivite"]),
+    "sort": st.just("date"),
+}
+FILTERS = st.fixed_dictionaries({}, optional=TRIED)
+
+
+def test_the_filters_tried_are_all_there_are() -> None:
+    assert {field.name for field in fields(Search)} - {"page", "size"} == TRIED.keys()
 
 
 @given(FILTERS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_count_is_what_choosing_that_value_returns(engine: Engine, parameters: Parameters) -> None:
     search = from_params(_pairs(parameters))
     found = engine.search(search)
@@ -270,7 +295,7 @@ def test_every_count_is_what_choosing_that_value_returns(engine: Engine, paramet
         for value in values:
             assert value.count > 0
             chosen = from_params(_choosing(search, name, value.value))
-            assert engine.search(chosen).total == value.count, (name, value)
+            assert engine.search(chosen).documents == value.count, (name, value)
 
 
 @given(FILTERS)
@@ -282,8 +307,11 @@ def test_filters_together_are_what_each_lets_through(engine: Engine, parameters:
     pairs = _pairs(parameters)
     everything = ids(pairs)
     for name, value in pairs:
-        if name not in ("q", "sort", "combine", "enjeu"):
+        if name not in ("q", "sort", "combine", "enjeu", "kind", "type", "one_per"):
             assert everything <= ids([(name, value)])
+    for name in ("kind", "type"):
+        if parameters.get(name):
+            assert everything <= set.union(*(ids([(name, value)]) for value in parameters[name]))
     enjeux = [ids([("enjeu", slug)]) for slug in parameters.get("enjeu", ())]
     if enjeux:
         assert everything <= (set.union if parameters.get("combine") == "ou" else set.intersection)(*enjeux)
@@ -333,6 +361,7 @@ def test_one_result_per_collectivite_counts_the_others(engine: Engine) -> None:
     found = ask(engine, "budget participatif", one_per="collectivite")
     sources = [hit.source.name for hit in found.hits]
     assert len(sources) == len(set(sources)) == found.total
+    assert found.documents == ask(engine, "budget participatif").total > found.total
     every = ask(engine, "budget participatif", size="50")
     for hit in found.hits:
         assert hit.others == sum(other.source.name == hit.source.name for other in every.hits) - 1

@@ -23,8 +23,8 @@ def _shape(clause: Clause) -> object:
 
 
 def _read(text: str) -> tuple[list[object], list[object], Search]:
-    query, search = parse(Search(q=text))
-    return [_shape(c) for c in query.clauses], [_shape(c) for c in query.without], search
+    query = parse(text)
+    return [_shape(c) for c in query.clauses], [_shape(c) for c in query.without], query.inside
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_typed_means(text: str, clauses: list[object], without: list[obj
     read, left_out, search = _read(text)
     assert read == clauses
     assert left_out == without
-    assert search == Search(q=text)
+    assert search == Search()
 
 
 @pytest.mark.parametrize(
@@ -107,32 +107,32 @@ def test_operators_filter(text: str, name: str, value: object) -> None:
 
 
 def test_what_is_left_out_is_not_what_is_wanted() -> None:
-    query, search = parse(Search(q="eau -site:gouv.fr -type:pdf -commune:Rixheim"))
-    assert search == Search(q=search.q)
+    query = parse("eau -site:gouv.fr -type:pdf -commune:Rixheim")
+    assert query.inside == Search()
     assert query.outside == (Search(site="gouv.fr"), Search(type=("pdf",)), Search(commune="68278"))
     assert [word.word for word in query.words] == ["eau"]
 
 
 def test_dates_narrow_each_other() -> None:
-    _, search = parse(Search(q="date:2024 depuis:2020 avant:2024-06", since=date(2024, 2, 1)))
-    assert (search.since, search.until) == (date(2024, 2, 1), date(2024, 5, 31))
+    inside = parse("date:2024 depuis:2024-02 avant:2024-06").inside
+    assert (inside.since, inside.until) == (date(2024, 2, 1), date(2024, 5, 31))
 
 
 def test_years_are_operators() -> None:
-    _, search = parse(Search(q="eau depuis:2024 jusque:2025"))
-    assert str(search.since) == "2024-01-01"
-    assert str(search.until) == "2025-12-31"
+    inside = parse("eau depuis:2024 jusque:2025").inside
+    assert str(inside.since) == "2024-01-01"
+    assert str(inside.until) == "2025-12-31"
 
 
 def test_a_text_too_long_is_refused_and_the_limit_itself_is_not() -> None:
-    parse(Search(q="a" * 1_000))
+    parse("a" * 1_000)
     with pytest.raises(QueryError) as refused:
-        parse(Search(q="a" * 1_001))
+        parse("a" * 1_001)
     assert refused.value.parameter == "q"
 
 
 def test_words_past_the_limit_are_left_out() -> None:
-    query, _ = parse(Search(q=" ".join(f"mot{n}" for n in range(150))))
+    query = parse(" ".join(f"mot{n}" for n in range(150)))
     assert len(query.clauses) == MAX_WORDS
 
 
@@ -196,9 +196,8 @@ PIECES = st.sampled_from(
 @example('"a' * 300)
 @example("[a TO b} AND field:^2~ IN []")
 def test_any_text_has_a_meaning_made_of_clean_words(text: str) -> None:
-    query, search = parse(Search(q=text), max_chars=20_000)
+    query = parse(text, max_chars=20_000)
     assert isinstance(query, Query)
-    assert search.q == text
     count = 0
     for clause in (*query.clauses, *query.without):
         options = clause.options if isinstance(clause, Either) else (clause,)
