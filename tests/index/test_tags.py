@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +135,51 @@ def test_there_are_2500_expressions_and_every_service_has_some() -> None:
     assert len(referentiel.expressions) >= 2_500
     announced = {(expression.enjeu, expression.service) for expression in referentiel.expressions}
     assert [service.nom for service in referentiel.services if (service.enjeu, service.nom) not in announced] == []
+
+
+ACRONYMS = """
+PCAET plan climat-air-énergie territorial
+CCAS centre communal d’action sociale
+QPV quartier prioritaire
+EPN espace public numérique
+EHPAD établissement d’hébergement pour personnes âgées
+CPTS communauté professionnelle territoriale de santé
+PLUi plan local d’urbanisme intercommunal
+OPAH opération programmée d’amélioration de l’habitat
+RSA revenu de solidarité active
+CMJ conseil municipal des jeunes
+RGPD règlement général sur la protection des données
+RGAA référentiel général d’amélioration de l’accessibilité
+ESS économie sociale et solidaire
+SEL système d’échange local
+DICRIM document d’information communal sur les risques majeurs
+PEDT projet éducatif territorial
+LAEP lieu d’accueil enfants-parents
+MJC maison des jeunes et de la culture
+FDVA fonds pour le développement de la vie associative
+TEOM taxe d’enlèvement des ordures ménagères
+AMAP association pour le maintien d’une agriculture paysanne
+FALC facile à lire et à comprendre
+GED gestion électronique de documents
+IA intelligence artificielle
+VAE validation des acquis de l’expérience
+THD très haut débit
+EPCI établissement public de coopération intercommunale
+PETR pôle d’équilibre territorial et rural
+DALO droit au logement opposable
+TAD transport à la demande
+CADA commission d’accès aux documents administratifs
+ANSSI agence nationale de la sécurité des systèmes d’information
+"""
+
+
+def test_an_acronym_and_what_it_stands_for_announce_the_same_enjeu() -> None:
+    announced = defaultdict(set)
+    for expression in TAGGER.referentiel.expressions:
+        announced[expression.key].add(expression.enjeu)
+    pairs = [line.split(" ", 1) for line in ACRONYMS.strip().splitlines()]
+    enjeux = [[announced[tuple(TAGGER.words(said))] for said in pair] for pair in pairs]
+    assert [pair for pair, (short, long) in zip(pairs, enjeux, strict=True) if not short & long] == []
 
 
 def test_an_expression_said_once_at_the_bottom_of_a_long_page_does_not_tag_it() -> None:
