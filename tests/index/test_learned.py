@@ -68,7 +68,9 @@ def test_the_words_that_were_learned_are_shown_as_such_after_those_of_the_expres
     assert places[0] != "learned"
     learned = {why.expression for why in tag.why if why.where == "learned"}
     assert learned
-    assert learned <= set(read_weights(weights)[0].words)
+    words = read_weights(weights)[0].words
+    gains = {word: words[word][1].get(tag.slug, 0) for word in learned}
+    assert all(gain > 0 for gain in gains.values()), gains  # each of them did speak for this enjeu
 
 
 def test_pages_are_tagged_again_when_the_weights_change(weights: Path) -> None:

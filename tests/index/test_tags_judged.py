@@ -7,7 +7,7 @@ import pytest
 from bench import enjeux
 from bench.enjeux import Judged, Scores
 from demo.pages import WEB
-from elunum.index.tags import Tagger, load_referentiel
+from elunum.index.tags import MAX_WHY, Tagger, load_referentiel
 from elunum.model import Document, Tag
 
 TAGGER = Tagger(load_referentiel())
@@ -50,6 +50,23 @@ def test_the_demo_web_is_tagged_as_judged(demo_tags: dict[str, tuple[Tag, ...]])
     assert scores.macro_f1 >= 0.90
     scores = scores_of(enjeux.sample("fresh-demo"), demo_tags)  # judged before the tagger's answer was seen
     assert (scores.overall.precision >= 0.90, scores.overall.recall >= 0.65) == (True, True)
+
+
+def test_the_words_that_are_shown_are_the_reason(demo_tags: dict[str, tuple[Tag, ...]]) -> None:
+    documents = enjeux.demo_documents()
+    blinded = enjeux.Sparing(TAGGER.referentiel)
+    tried = 0
+    for id, tags in demo_tags.items():
+        for tag in tags:
+            shown = {why.expression for why in tag.why}
+            blinded.ignored = {e for e in TAGGER.referentiel.expressions if e.enjeu == tag.slug and e.text in shown}
+            left = {other.slug: other.score for other in blinded.candidates(documents[id])}
+            # A tag that shows fewer words than it may has no other reason: without them nothing is left of it.
+            if len(shown) < MAX_WHY:
+                assert tag.slug not in left, (id, tag)
+            assert left.get(tag.slug, 0) < tag.score
+            tried += 1
+    assert tried > 200
 
 
 def test_pages_judged_to_be_about_nothing_get_no_tag(demo_tags: dict[str, tuple[Tag, ...]]) -> None:
