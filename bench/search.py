@@ -63,7 +63,7 @@ class Cost:
 def documents(count: int) -> Iterator[Document]:
     """Seeded recombinations of real paragraphs."""
     chance = random.Random(2026)
-    paragraphs, titles = _paragraphs()
+    texts, titles = paragraphs()
     communes = list(geo.load().all("commune"))[::11]
     enjeux = list(load_referentiel().enjeux)
     services = load_referentiel().services
@@ -75,7 +75,7 @@ def documents(count: int) -> Iterator[Document]:
         )
         text, length = [], 0
         while length < 470:
-            paragraph = chance.choice(paragraphs)
+            paragraph = chance.choice(texts)
             text.append(paragraph)
             length += paragraph.count(" ") + 1
         url = f"https://{host}/page-{number}"
@@ -89,15 +89,16 @@ def documents(count: int) -> Iterator[Document]:
         )  # fmt: skip
 
 
-def _paragraphs() -> tuple[list[str], list[str]]:
-    paragraphs, titles = [], []
+def paragraphs() -> tuple[list[str], list[str]]:
+    """Paragraphs and titles of the archived texts."""
+    found, titles = [], []
     for name in ("cdtn", "sp_questions"):
         with gzip.open(IR / name / "docs.jsonl.gz", "rt", encoding="utf-8", newline="\n") as file:
             for line in file:
                 row = json.loads(line)
                 titles.append(row["title"])
-                paragraphs += [p for p in row["text"].split("\n") if 60 < len(p) < 3_000]
-    return paragraphs, [title for title in titles if title]
+                found += [p for p in row["text"].split("\n") if 60 < len(p) < 3_000]
+    return found, [title for title in titles if title]
 
 
 def queries(count: int) -> list[Search]:

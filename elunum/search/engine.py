@@ -85,6 +85,9 @@ class _Similar:
     least: float = 0.2  # share of the best score under which a page is not similar enough to be shown
 
 
+FEW = 1_000
+"""Pages that a word of a title may always be in; in a larger index, a tenth of the pages."""
+
 SIMILAR = _Similar()
 
 _LABELS = {
@@ -631,12 +634,16 @@ class Engine:
         ]
         parts += [
             (Occur.Should, EngineQuery.boost_query(compiled.word_query(schema, word, self.ranking), SIMILAR.title))
-            for word in dict.fromkeys(title[:12])
+            for word in self._rare(served, dict.fromkeys(title[:12]))
         ]
+        also: list[tuple[Occur, EngineQuery]] = []
         for tag in shown.enjeux:
-            for name, gain in ((f"service:{tag.service}", SIMILAR.service), (f"enjeu:{tag.slug}", SIMILAR.enjeu)):
+            for name, gain, into in (
+                (f"service:{tag.service}", SIMILAR.service, parts),
+                (f"enjeu:{tag.slug}", SIMILAR.enjeu, also),
+            ):
                 term = EngineQuery.term_query(schema, "facet", name, "basic")
-                parts.append((Occur.Should, EngineQuery.const_score_query(term, gain)))
+                into.append((Occur.Should, EngineQuery.const_score_query(term, gain)))
         telling = [
             (
                 Occur.Should,
@@ -644,7 +651,13 @@ class Engine:
             )
             for stem in self._telling(served, shown)
         ]
-        return EngineQuery.boolean_query([(Occur.Must, EngineQuery.boolean_query(parts)), *telling])
+        return EngineQuery.boolean_query([(Occur.Must, EngineQuery.boolean_query(parts or also)), *also, *telling])
+
+    def _rare(self, served: _Served, found: Iterable[Word]) -> list[Word]:
+        """The words that few pages have, or else the rarest: « commune » says nothing of a subject, and costs most."""
+        few = max(served.about.documents // 10, FEW)
+        held = {word: served.searcher.doc_freq("any", word.stem) for word in found}
+        return [word for word in held if held[word] <= few] or sorted(held, key=held.__getitem__)[:1]
 
     def _telling(self, served: _Served, shown: Shown) -> list[str]:
         """Stems that set the text apart from the others: said often here, seldom elsewhere."""
@@ -829,8 +842,9 @@ def _begins(name: str, folded: str) -> bool:
 
 
 def _shingles(text: str) -> frozenset[int]:
-    stems_ = stems(text[:20_000])
-    return frozenset(hash(tuple(stems_[i : i + 4])) for i in range(len(stems_) - 3))
+    """Each four words in a row of the beginning of a text: enough to know a copy, and cheap."""
+    found = text[:4_000].lower().split()
+    return frozenset(map(hash, zip(found, found[1:], found[2:], found[3:], strict=False)))
 
 
 def _overlap(a: frozenset[int], b: frozenset[int]) -> float:

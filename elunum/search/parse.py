@@ -31,6 +31,9 @@ from elunum.text import STOP_WORDS, fold, nfc, spans, words
 MAX_WORDS = 60
 """Words of a query that are searched; the following ones are left out. No phrase anyone types is longer."""
 
+MAX_WORDS_WITHOUT_SUBJECT = 8
+"""Of a query that has nothing else (« à la une »): every page has them, and each costs as much as all pages do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -164,9 +167,9 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
 
 
 def _with_subject(clauses: list[Clause]) -> tuple[Clause, ...]:
-    """The clauses less the words that carry no subject, unless there would be nothing left."""
+    """The clauses less the words that carry no subject; the first of these when there would be nothing left."""
     kept = tuple(c for c in clauses if not (isinstance(c, Word) and not c.exact and c.word in STOP_WORDS))
-    return kept or tuple(clauses)
+    return kept or tuple(clauses[:MAX_WORDS_WITHOUT_SUBJECT])
 
 
 def _meant(name: str, value: str) -> dict[str, Any]:

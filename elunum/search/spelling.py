@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
@@ -19,6 +20,10 @@ RARE = 2
 
 MUCH_MORE = 30
 """A word that is in the index is only doubted for one this many times more frequent."""
+
+
+MAX_DOUBTED = 8
+"""Words of a query that are compared with the vocabulary: each may cost milliseconds, and nobody misspells more."""
 
 
 class Spelling:
@@ -39,7 +44,7 @@ class Spelling:
 
     def correction(self, word: str) -> str | None:
         """What a folded word was probably meant to be, with its accents; None when it seems right."""
-        if len(word) < MIN_LETTERS or not word.isalpha() or self._count[word] > RARE:
+        if not self._doubted(word):
             return None
         best = self._near(word, [word[0]], 1)
         if best is None and len(word) >= 7:
@@ -49,6 +54,9 @@ class Spelling:
         if best is not None:
             return self._shown[best]
         return None if self._count[word] else self._cut(word)
+
+    def _doubted(self, word: str) -> bool:
+        return len(word) >= MIN_LETTERS and word.isalpha() and self._count[word] <= RARE
 
     def _near(self, word: str, initials: Iterable[str], distance: int) -> str | None:
         """The most frequent word at this distance at most that begins with one of these letters."""
@@ -73,7 +81,7 @@ class Spelling:
     def corrected(self, text: str, words: Sequence[Word]) -> str | None:
         """The text typed with its doubtful plain words replaced; None when there are none."""
         changed = text
-        for word in words:
+        for word in islice((word for word in words if self._doubted(word.word)), MAX_DOUBTED):
             if (better := self.correction(word.word)) is not None:
                 changed = _replaced(changed, word.text, better)
         return changed if changed != text else None

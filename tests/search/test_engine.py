@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from elunum.errors import QueryError
 from elunum.model import Hit, Link, Results, Search, Source
 from elunum.search.engine import FACETS, Engine
 from elunum.search.request import from_params
+from elunum.search.spelling import MAX_DOUBTED
 from elunum.urls import document_id
 from tests.search.pages import PAGES, RIXHEIM, ROUBAIX, engine_over, page
 
@@ -200,6 +201,11 @@ def test_a_misspelling_is_corrected_and_said(engine: Engine) -> None:
 def test_an_accent_comes_back_with_the_correction(engine: Engine) -> None:
     found = ask(engine, "mediatheqe habitants")
     assert found.suggestion is None or "é" in found.suggestion
+
+
+def test_of_many_misspelt_words_the_first_are_corrected(engine: Engine) -> None:
+    found = ask(engine, " ".join(["budjet"] * 12))
+    assert found.suggestion == " ".join(["budget"] * MAX_DOUBTED + ["budjet"] * (12 - MAX_DOUBTED))
 
 
 def test_quotes_are_the_way_back(engine: Engine) -> None:
@@ -410,6 +416,18 @@ def test_similar_pages_come_from_elsewhere_without_copies(engine: Engine) -> Non
     assert "Rixheim" not in {hit.source.name for hit in found}
     assert "Le budget participatif" not in titles(found)
     assert engine.similar(document_id("https://nulle-part.fr/")) is None
+
+
+def test_a_frequent_word_of_a_title_makes_no_page_similar_when_another_says_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elunum.search.engine.FEW", 2)
+    other = replace(RIXHEIM, url="https://ailleurs.fr/", name="Ailleurs", insee="68066")
+    mine = page("/rucher", "Rucher de la commune")
+    theirs = [page("/ruches", "Un rucher au parc", source=other), page("/avis", "Avis de la commune", source=ROUBAIX)]
+    noise = [page(f"/n{n}", f"Commune, numéro {n}", source=ROUBAIX) for n in range(30)]
+    found = engine_over(tmp_path, [mine, *theirs, *noise]).similar(mine.id)
+    assert titles(found) == ["Un rucher au parc"]
 
 
 def test_a_collectivite_is_shown_beside_its_peers(engine: Engine) -> None:

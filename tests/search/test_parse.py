@@ -131,6 +131,11 @@ def test_a_text_too_long_is_refused_and_the_limit_itself_is_not() -> None:
     assert refused.value.parameter == "q"
 
 
+def test_of_words_without_a_subject_alone_the_first_are_searched() -> None:
+    assert [_shape(clause) for clause in parse("à la une " * 100).clauses] == ["a", "la", "une"] * 2 + ["a", "la"]
+    assert len(parse("à la une " * 10 + "eau").clauses) == 1
+
+
 def test_words_past_the_limit_are_left_out() -> None:
     query = parse(" ".join(f"mot{n}" for n in range(150)))
     assert len(query.clauses) == MAX_WORDS
