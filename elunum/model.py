@@ -282,7 +282,7 @@ class Results:
 
     query: str
     total: int
-    total_is_exact: bool
+    total_is_exact: bool  # False: estimated on a sample, rounded to two digits
     took_ms: float
     hits: tuple[Hit, ...]
     facets: dict[str, tuple[FacetValue, ...]] = field(default_factory=dict)
@@ -292,6 +292,7 @@ class Results:
     also: tuple[str, ...] = ()  # synonyms and expanded acronyms that were searched too
     documents: int = 0  # with `one_per`, all that answer: `total` counts who publishes them, facets count them
     peers: int | None = None  # with `like`: comparable communes that publish, among which the hits are
+    estimated: frozenset[str] = frozenset()  # names of the facets whose counts are estimates
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -25,11 +26,12 @@ from pathlib import Path
 import msgspec
 import tantivy
 
-from elunum import folder, geo
+from elunum import expressions, folder, geo
 from elunum.errors import IndexVersionError
 from elunum.index import links
 from elunum.index import schema as fields
 from elunum.index.documents import Documents
+from elunum.index.forward import Forward, ForwardWriter
 from elunum.index.tags import load_referentiel
 from elunum.model import Document, DocumentId
 from elunum.settings import Settings
@@ -59,6 +61,7 @@ class About:
     last_fetched_at: datetime | None = None  # UTC
     names: str = ""  # hash of the names of the enjeux, kept with each page
     links: int = -1  # state of the links between hosts, see Documents.links; unknown
+    expressions: str = ""  # hash of those that pages are marked with
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,10 @@ def build(settings: Settings, full: bool = False, check: Check | None = None) ->
     """Bring the served index to the last revision of the documents.
 
     check: what else than counts must be right before the new version is served.
-    full: write every document again. Also done, unasked, when the last version was written by another format or with
-    other names of enjeux, or when it holds one page gone for two that are left; other expressions change the documents
-    that they tag otherwise, and no more. Killed at any moment, what is served stays whole and the next build starts
-    afresh.
+    full: write every document again. Also done, unasked, when the last version was written by another format, with
+    other names of enjeux or expressions to mark, or when it holds one page gone for two that are left; other words
+    of an enjeu change the documents that they tag otherwise, and no more. Killed at any moment, what is served stays
+    whole and the next build starts afresh.
     """
     started = time.monotonic()
     settings.index_dir.mkdir(parents=True, exist_ok=True)
@@ -205,25 +208,30 @@ def write(
     revision, fetched_at = (last.revision, last.last_fetched_at) if last else (0, None)
     vocabulary = read_vocabulary(version) if last else Counter()
     added = removed = 0
-    served = index.searcher()
-    for number, id_, document in changes:
-        revision = max(revision, number)
-        if last is not None:
-            for _, address in served.search(tantivy.Query.term_query(schema, "id", id_, "basic"), 1).hits:
-                vocabulary.subtract(_words(fields.read_shown(served, address)))
-            writer.delete_documents_by_term("id", id_)
-        if document is None or document.copy_of is not None:
-            removed += 1
-            continue
-        level = (levels or {}).get(host_of(document.url), 0)
-        found = fields.fields_of(document, geography, referentiel, level)
-        writer.add_document(tantivy.Document.from_dict(found, schema))
-        added += 1
-        vocabulary.update(_words(fields.decode_shown(found["shown"])))
-        if document.fetched_at and (fetched_at is None or document.fetched_at > fetched_at):
-            fetched_at = document.fetched_at
-    writer.commit()
-    writer.wait_merging_threads()
+    gone = []
+    with closing(ForwardWriter(version)) as forward:
+        served = index.searcher()
+        for number, id_, document in changes:
+            revision = max(revision, number)
+            if last is not None:
+                for _, address in served.search(tantivy.Query.term_query(schema, "id", id_, "basic"), 1).hits:
+                    vocabulary.subtract(_words(fields.read_shown(served, address)))
+                writer.delete_documents_by_term("id", id_)
+            if document is None or document.copy_of is not None:
+                removed += 1
+                gone.append(fields.key_of(id_))
+                continue
+            level, parts = (levels or {}).get(host_of(document.url), 0), fields.parts_of(document)
+            found = fields.fields_of(document, parts, geography, referentiel, level)
+            forward.add(found["key"], parts)
+            writer.add_document(tantivy.Document.from_dict(found, schema))
+            added += 1
+            vocabulary.update(_words(fields.decode_shown(found["shown"])))
+            if document.fetched_at and (fetched_at is None or document.fetched_at > fetched_at):
+                fetched_at = document.fetched_at
+        writer.commit()
+        writer.wait_merging_threads()
+        forward.finish(Forward(settings.index_dir / last.version) if last else None, gone)
     index.reload()
     searcher = index.searcher()
     now = datetime.now(UTC)
@@ -238,6 +246,7 @@ def write(
         fetched_at,
         referentiel.names,
         linked,
+        expressions.version(),
     )
     _write_vocabulary(version, vocabulary)
     lines = (f"{host}\t{level}" for host, level in sorted((levels or {}).items()))
@@ -304,7 +313,8 @@ def _reusable(settings: Settings, about: About | None) -> About | None:
         return None
     if gone > about.documents * MOSTLY_GONE:
         return None
-    return about if about.names == load_referentiel().names else None
+    same = about.names == load_referentiel().names and about.expressions == expressions.version()
+    return about if same else None
 
 
 MOSTLY_GONE = 0.5
@@ -329,6 +339,7 @@ def _ready(version: Path) -> tantivy.Searcher:
     """A version with all its files. Raises OSError or ValueError (as tantivy says everything) when one is missing."""
     read_vocabulary(version)
     read_levels(version)
+    Forward(version)
     return open_index(version).searcher()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +13,9 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from tantivy import DocAddress, Index, Schema, SchemaBuilder, Searcher, TextAnalyzerBuilder, Tokenizer
 
+from elunum.expressions import marks_in
 from elunum.geo import Geo
+from elunum.index.forward import Analysed
 from elunum.index.tags import Referentiel
 from elunum.model import (
     TERRITORIAL_KINDS,
@@ -28,7 +30,7 @@ from elunum.model import (
 )
 from elunum.text import STOP_WORDS, analyse, nfc, stems
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000
@@ -54,14 +56,14 @@ def schema() -> Schema:
     for name in ("title", "title_words", "headings", "lead", "body"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="position")
     builder.add_text_field("body_words", tokenizer_name=SPACED, index_option="freq")
-    # Each stem of title, headings, text and address, once: whether a document answers is one list a word, not four.
+    # Each stem of each part, once, and the marks of expressions: whether a document answers is one list a word.
     builder.add_text_field("any", tokenizer_name=SPACED, index_option="basic")
     for name in ("address", "anchors"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="freq")
     # Every facet value, as "name:value": counting one column serves all facets. Communes and EPCI are not counted, and
     # stay out of it: thousands of values would cost more than the rest of an answer.
     builder.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
-    builder.add_text_field("place", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("place", tokenizer_name="raw", index_option="freq")  # as the fields of words: see `sketch`
     builder.add_text_field("site", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("source", tokenizer_name="raw", index_option="basic", fast=True)  # key, tab, name
     builder.add_unsigned_field("publisher", fast=True)  # number of the source: cheaper to count than its text
@@ -71,6 +73,8 @@ def schema() -> Schema:
     builder.add_unsigned_field("news", fast=True)  # the same, or else the day it was first seen
     builder.add_unsigned_field("population", indexed=True, fast=True)  # absent when unknown
     builder.add_float_field("weight", fast=True)  # see `weight_of`
+    builder.add_unsigned_field("key", indexed=True, fast=True)  # the id as a number: which documents to look at again
+    builder.add_text_field("sample", tokenizer_name="raw", index_option="basic")  # see `samples_of`
     builder.add_bytes_field("shown", stored=True)
     return builder.build()
 
@@ -118,26 +122,33 @@ def decode_shown(kept: bytes) -> Shown:
     return _decoder.decode(kept)
 
 
-def fields_of(document: Document, geo: Geo, referentiel: Referentiel, level: int = 0) -> dict[str, Any]:
+def parts_of(document: Document) -> dict[str, Analysed]:
+    """The words of a document with their stems, part by part: see forward.PARTS."""
+    return {
+        "title": analyse(document.title),
+        "headings": analyse(" \n ".join(document.headings)),
+        "anchors": analyse(" \n ".join((*document.anchors, *_names(document)))),
+        "address": analyse(address_words(document.url)),
+        "body": analyse(document.text)[:MAX_INDEXED_WORDS],
+    }
+
+
+def fields_of(
+    document: Document, parts: Mapping[str, Analysed], geo: Geo, referentiel: Referentiel, level: int = 0
+) -> dict[str, Any]:
     """The fields of a document, as the engine takes them. level: how central its host is, see links.py."""
     shown = shown_of(document, geo, referentiel)
     territory = geo.territory(*shown.territory.split(":")) if shown.territory else None
     places = places_of(document, territory, geo)
-    body_words, body = _split(analyse(document.text)[:MAX_INDEXED_WORDS])
-    title_words, title = _split(analyse(document.title))
-    headings, address = stems(" \n ".join(document.headings)), stems(address_words(document.url))
-    anchors = stems(" \n ".join((*document.anchors, *_names(document))))
+    said = {name: [stem for _, stem in part] for name, part in parts.items()}
+    marks = {mark for name in ("title", "headings", "body") for mark in marks_in(said[name])}
     fields: dict[str, Any] = {
         "id": document.id,
-        "title": " ".join(title),
-        "title_words": " ".join(title_words),
-        "headings": " ".join(headings),
-        "lead": " ".join(body[:LEAD_WORDS]),
-        "body": " ".join(body),
-        "body_words": " ".join(body_words),
-        "address": " ".join(address),
-        "anchors": " ".join(anchors),
-        "any": " ".join({*title, *headings, *body, *address, *anchors}),
+        **{name: " ".join(stems_) for name, stems_ in said.items()},
+        "title_words": " ".join(word for word, _ in parts["title"]),
+        "lead": " ".join(said["body"][:LEAD_WORDS]),
+        "body_words": " ".join(word for word, _ in parts["body"]),
+        "any": " ".join(marks.union(*said.values())),
         "facet": facets_of(document, shown, places),
         "place": places,
         "site": sites_of(document),
@@ -147,6 +158,8 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel, level: int
         "day": document.date.toordinal() if document.date else 0,
         "news": appeared.toordinal() if (appeared := document.date or document.first_seen) else 0,
         "weight": weight_of(document, level),
+        "key": key_of(document.id),
+        "sample": samples_of(document.id, shown.territory or shown.source_key),
         "shown": _encoder.encode(shown),
     }
     if shown.source.population is not None:
@@ -154,11 +167,6 @@ def fields_of(document: Document, geo: Geo, referentiel: Referentiel, level: int
     if shown.territory:
         fields["territory"] = shown.territory
     return fields
-
-
-def _split(pairs: list[tuple[str, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words, and the stems."""
-    return tuple(zip(*pairs, strict=True)) or ((), ())  # type: ignore[return-value]  # pairs give two columns, or none
 
 
 def shown_of(document: Document, geo: Geo, referentiel: Referentiel) -> Shown:
@@ -324,6 +332,26 @@ def _hit_source(document: Document, territory: Territory | None, geo: Geo) -> Hi
 def group_of(key: str) -> int:
     """The number under which all pages of one publisher stand: territory "commune:68278", or source key."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def key_of(id_: DocumentId) -> int:
+    """The number of a document, by which it is found among candidates."""
+    return group_of(id_)
+
+
+SAMPLE_LEVELS = 16
+"""Samples that exist: each holds half of what the last one holds, so the smallest one in 65,536."""
+
+
+def samples_of(id_: DocumentId, publisher: str) -> list[str]:
+    """The samples a document belongs to: "page:4" holds one page in 16, "publisher:4" all pages of one publisher in 16.
+
+    A document is always in the same ones, whatever the version: counts estimated on them do not jump at night.
+    """
+    numbers = (("page", group_of(f"sample {id_}")), ("publisher", group_of(f"sample {publisher}")))
+    return [
+        f"{by}:{level}" for by, number in numbers for level in range(1, SAMPLE_LEVELS + 1) if number % 2**level == 0
+    ]
 
 
 def source_key(document: Document) -> str:

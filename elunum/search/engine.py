@@ -6,15 +6,15 @@ Stateless and silent: nothing a reader typed is kept, logged or sent anywhere.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import tantivy
 from tantivy import Occur, Order
 from tantivy import Query as EngineQuery
@@ -23,6 +23,7 @@ from elunum import geo
 from elunum.errors import IndexVersionError
 from elunum.geo import Comparables
 from elunum.index import build
+from elunum.index.forward import Forward
 from elunum.index.schema import SCALE, Shown, group_of, read_shown
 from elunum.index.tags import Referentiel, load_referentiel
 from elunum.model import (
@@ -41,14 +42,17 @@ from elunum.model import (
     TreeEnjeu,
     TreeService,
 )
+from elunum.search import counts
 from elunum.search import tantivy as compiled
-from elunum.search.parse import Phrase, Query, Word, parse
+from elunum.search.closely import Closely, Gained, Looked
+from elunum.search.counts import Counted
+from elunum.search.parse import Query, Word, parse
 from elunum.search.places import Place, asks_for_home, places
 from elunum.search.snippet import snippet
 from elunum.search.spelling import Spelling
 from elunum.search.synonyms import Alternative, alternatives, clause_of
 from elunum.search.synonyms import shown as also_shown
-from elunum.search.tantivy import Ranking
+from elunum.search.tantivy import Gain, Ranking, subject_words
 from elunum.settings import Settings
 from elunum.text import STOP_WORDS, analyse, fold, spans, stems, words
 
@@ -65,6 +69,18 @@ PEERS = 100
 
 ENOUGH = 200
 """Results with all the words from which those that lack some are left out. Measured: fewer costs recall."""
+
+CANDIDATES = 100
+"""Documents looked at closely for a first page; the next stretches are each twice as long."""
+
+CLOSELY = 700
+"""Beyond, results keep their rough order."""
+
+PASSED_OVER = 20_000
+"""Results looked at for one of each publisher; those of a publisher that comes later are found by its site."""
+
+MOSTLY = 4
+"""Where one in so many of the documents that have a word are results, the others are passed over one by one."""
 
 FACTOR = "times, for who publishes, who links to it and when"
 """Name, among what made a score, of what the sum of the rest was multiplied by."""
@@ -156,8 +172,13 @@ class _Served:
     searcher: tantivy.Searcher
     spelling: Spelling
     sources: dict[int, str]  # key, tab, name of each source by its number
+    forward: Forward
     published: dict[str, int]  # documents of each territory, by "commune:68278"
     comparables: Comparables  # among the communes and EPCI that publish
+
+
+_Found = tuple[float, Any]
+"""Score and address of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +188,16 @@ class _Answer:
     query: Query
     asked: Search
     main: EngineQuery  # the documents that answer the words
-    inside: EngineQuery  # and the filters
     filters: dict[str, EngineQuery]
-    gains: list[compiled.Labelled]  # what only adds to scores
-    whole: EngineQuery  # the same, with what adds to scores
-    total: int
-    found: tuple[tuple[float, Any, int], ...]  # score, address, and how many more of the same publisher
+    inside: EngineQuery  # both
+    counted: Counted  # the same
+    gains: tuple[Gain, ...]  # what only adds to scores
+    rough: EngineQuery  # the order in which documents are looked at
+    inner: EngineQuery  # the same, of the results alone
+    sure: bool  # whether that order holds results alone
     others: tuple[Alternative, ...]
-    named: tuple[Place, ...]
     peers: tuple[Comparable, ...]
+    named: tuple[Place, ...]
     relaxed: bool
     suggestion: str | None = None
     corrected: bool = False
@@ -204,37 +226,39 @@ class Engine:
         """The page of results asked for, with exact counts. Raises QueryError when the words are too many."""
         started = time.perf_counter()
         served = self._current()
-        answer = self._answer(served, search, search.size, (search.page - 1) * search.size)
+        answer = self._answer(served, search)
+        total, found = self._page(served, answer)
         reasons = {_key(peer.territory): peer.reason for peer in answer.peers}
-        wanted = {stem for clause in answer.query.clauses for stem in _stems_of(clause)}
-        expressions = [frozenset(_stems_of(other.clause)) for other in answer.others]
+        wanted = {word.stem for clause in answer.query.clauses for word in subject_words(clause)}
+        expressions = [frozenset(word.stem for word in subject_words(other.clause)) for other in answer.others]
         hits = []
-        for score, address, hidden in answer.found:
+        for score, address, hidden in found:
             shown = self._shown(served, address)
             html, comparable = snippet(shown.text, wanted, expressions), reasons.get(shown.territory, "")
-            explanation = self._explained(served, answer, address, score) if explain else ()
+            explanation = self._explained(served, answer, address) if explain else ()
             hits.append(_hit(shown, html, score, hidden, comparable, explanation))
-        facets = self._facets(served, answer)
+        facets, estimated = self._facets(served, answer)
         return Results(
             query=search.q,
-            total=answer.total,
-            total_is_exact=True,
+            total=total,
+            total_is_exact=answer.counted.exact,
             took_ms=(time.perf_counter() - started) * 1000,
             hits=tuple(hits),
             facets=facets,
+            estimated=estimated,
             suggestion=answer.suggestion,
             corrected=answer.corrected,
             relaxed=answer.relaxed,
             also=also_shown(answer.others),
-            documents=answer.total if search.one_per == "none" else self._documents(served, answer),
+            documents=answer.counted.total,
             peers=len(answer.peers) if answer.asked.like else None,
         )
 
     def ranked(self, search: Search, limit: int) -> list[tuple[DocumentId, float]]:
         """Identifiers and scores of the first results, without anything to show: for measuring."""
         served = self._current()
-        found = self._answer(served, search, limit, 0).found
-        return [(self._shown(served, address).id, score) for score, address, _ in found]
+        found = itertools.islice(self._in_order(served, self._answer(served, search)), limit)
+        return [(self._shown(served, address).id, score) for score, address in found]
 
     def suggest(self, prefix: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """Completions of what is being typed, from places, enjeux, services and titles of the index."""
@@ -408,7 +432,7 @@ class Engine:
         """Territories with their number of results, most first: communes, EPCI, départements and régions that publish,
         or that the text of a national page is about."""
         served = self._current()
-        inside = self._answer(served, replace(search, one_per="none"), 1, 0).inside
+        inside = self._answer(served, search).inside
         buckets = _terms(served, inside, "territory", _GROUPS)
         found = ((self._territory(key), count) for key, count in buckets.items())
         return tuple(Point(territory, count) for territory, count in found if territory is not None)
@@ -450,123 +474,195 @@ class Engine:
             sources = {group_of(source.partition("\t")[0]): source for source in build.count_sources(searcher)}
             published = _terms_of(searcher, EngineQuery.all_query(), "territory", _GROUPS)
             comparables = self.geo.comparables({key.partition(":")[2] for key in published})
-            return _Served(about, target, index, index.schema, searcher, spelling, sources, published, comparables)
+            forward = Forward(path)
+            return _Served(
+                about, target, index, index.schema, searcher, spelling, sources, forward, published, comparables
+            )
         except (OSError, ValueError):  # tantivy says everything with ValueError
             raise IndexVersionError(
                 f"{path} cannot be opened; allow this user to write there, for the engine takes a lock, or run "
                 "`elunum index --full` if files are missing"
             ) from None
 
-    def _answer(self, served: _Served, search: Search, limit: int, offset: int) -> _Answer:
+    def _answer(self, served: _Served, search: Search) -> _Answer:
         """What a search finds, its spelling corrected when nothing holds all its words as typed."""
         query = parse(search.q, self.settings.search.max_query_chars)
-        answer = self._found(served, query, search, limit, offset)
+        answer = self._found(served, query, search)
         better = served.spelling.corrected(search.q, _doubtful(query, answer.others, answer.named))
         if better is None:
             return answer
         answer = replace(answer, suggestion=better)
-        if query.is_empty or not (answer.relaxed or answer.total == 0):
+        if query.is_empty or not (answer.relaxed or answer.counted.total == 0):
             return answer
         query = parse(better, self.settings.search.max_query_chars)
-        instead = self._found(served, query, search, limit, offset)
-        if instead.total == 0 or (instead.relaxed and answer.total > 0 and len(query.words) > 1):
+        instead = self._found(served, query, search)
+        if instead.counted.total == 0 or (instead.relaxed and answer.counted.total > 0 and len(query.words) > 1):
             return answer
         return replace(instead, suggestion=better, corrected=True)
 
-    def _found(self, served: _Served, query: Query, asked: Search, limit: int, offset: int) -> _Answer:
+    def _found(self, served: _Served, query: Query, asked: Search) -> _Answer:
         """What the words and filters find, as they are.
 
         Enough documents with all the words: only those are results. Else those with some of them are too, lower.
         """
+        schema, ranking = served.schema, self.ranking
         others = alternatives(query.words)
         named = places(query.typed, self.geo)
         around = self.geo.containing(named[0].territories[0]) if named and named[0].territories else ()
         peers = served.comparables.of(asked.like, PEERS) if asked.like else ()
-        filters = compiled.filters(served.schema, asked, peers) | compiled.typed(served.schema, query)
-        gains = [
-            *compiled.near(served.schema, named, around, asks_for_home(query.typed, named), self.ranking),
-            *compiled.named_site(served.schema, query, self.ranking),
-            *(compiled.closeness(served.schema, peers, self.ranking) if asked.like else ()),
-        ]
+        filters = compiled.filters(schema, asked, peers) | compiled.typed(schema, query)
+        gains = (
+            *compiled.near(named, around, asks_for_home(query.typed, named), ranking),
+            *compiled.named_site(query, ranking),
+            *compiled.closeness(peers, ranking),
+        )
         words = len(query.words)
         relaxed = False
         levels = {words, -(-words * 3 // 5), 1} if asked.sort != "pertinence" else {words, 1}
         for level in sorted(levels, reverse=True) if words > 1 else (words,):
-            main = compiled.matching(served.schema, query, others, named, level, self.ranking)
+            main = compiled.matching(schema, query, others, named, level, ranking)
             inside = compiled.together(main, filters.values())
-            if level <= 1:
+            counted = self._counted(served, inside)
+            relaxed = relaxed or (level == words > 1 and counted.total == 0)
+            if counted.total >= (1 if asked.sort != "pertinence" else ENOUGH):
                 break
-            count = _count(served.searcher.search(inside, 1, order_by_field="day"))
-            relaxed = relaxed or (level == words and count == 0)
-            if count >= (1 if asked.sort != "pertinence" else ENOUGH):
-                break
-        scored = compiled.words_query(served.schema, query, others, named, level, self.ranking)
-        whole = compiled.together(scored, filters.values(), (gain for _, gain in gains))
-        if asked.one_per == "collectivite":
-            total, found = self._one_per(served, inside, whole, asked, query)
-        else:
-            total, found = self._page(served, whole, asked, query, limit, offset)
+        gains = tuple(gain for gain in gains if served.searcher.doc_freq(gain.field, gain.value))
+        rough = compiled.sketch(schema, query, others, gains, ranking)
+        inner = EngineQuery.boolean_query([(Occur.Must, _unscored(inside)), (Occur.Should, rough)])
+        strict = level > 1 or filters or query.without or len(query.words) < len(query.clauses)
+        sure = not strict and not others
+        if strict and not self._mostly(served, counted, rough):
+            rough, sure = inner, True
         return _Answer(
-            query, asked, main, inside, filters, gains, whole, total, tuple(found), others, named, peers, relaxed
+            query, asked, main, filters, inside, counted, gains, rough, inner, sure, others, peers, named, relaxed
         )
 
-    def _page(
-        self, served: _Served, whole: EngineQuery, asked: Search, query: Query, limit: int, offset: int
-    ) -> tuple[int, list[tuple[float, Any, int]]]:
-        # Without words, pages differ by their date alone, or by how comparable their collectivité is and nothing else.
-        if asked.sort != "pertinence" or (query.is_empty and not asked.like):
+    def _counted(self, served: _Served, query: EngineQuery) -> Counted:
+        return counts.counted(served.searcher, served.schema, query, self.settings.search.count_up_to)
+
+    def _mostly(self, served: _Served, counted: Counted, rough: EngineQuery) -> bool:
+        """Whether so many are results, and so large a part of what is looked at, that the others may be passed over
+        one by one: cheaper then than asking of each document whether it is a result."""
+        return not counted.exact and counted.total * MOSTLY >= self._counted(served, rough).total
+
+    def _page(self, served: _Served, answer: _Answer) -> tuple[int, list[tuple[float, Any, int]]]:
+        """How many results there are, and those of the page: score, address, how many more of the same publisher."""
+        asked = answer.asked
+        start, end = (asked.page - 1) * asked.size, asked.page * asked.size
+        found = self._in_order(served, answer)
+        if asked.one_per == "none":
+            return answer.counted.total, [(score, at, 0) for score, at in itertools.islice(found, start, end)]
+        total, pages = self._publishers(served, answer)
+        first: dict[int, _Found] = {}
+        within = itertools.islice(found, PASSED_OVER)
+        while len(first) < min(end, total) and (some := list(itertools.islice(within, end * 2))):
+            groups = served.searcher.fast_field_values("group", [address for _, address in some])
+            for group, hit in zip(groups, some, strict=True):
+                first.setdefault(int(group or 0), hit)
+        page = list(first.items())[start:end]
+        if not answer.counted.exact:
+            pages = self._pages_of(served, answer, [group for group, _ in page])
+        return total, [(score, address, pages[group] - 1) for group, (score, address) in page]
+
+    def _publishers(self, served: _Served, answer: _Answer) -> tuple[int, dict[int, int]]:
+        """How many publishers have results, and how many results each has; of a sample of them when estimated."""
+        if answer.counted.exact:
+            found = _terms(served, answer.inside, "group", _GROUPS)
+            return len(found), found
+        level = counts.level_of(len(served.sources), counts.SAMPLED_PUBLISHERS)
+        sample = counts.sampled(served.schema, answer.inside, level, by="publisher")
+        found = _terms(served, sample, "group", _GROUPS)
+        return counts.rounded(len(found) * 2**level), found
+
+    def _pages_of(self, served: _Served, answer: _Answer, groups: Sequence[int]) -> dict[int, int]:
+        """How many results each of these publishers has."""
+        theirs = EngineQuery.term_set_query(served.schema, "group", list(groups))
+        return _terms(served, compiled.together(answer.inside, [theirs]), "group", len(groups) + 1)
+
+    def _in_order(self, served: _Served, answer: _Answer) -> Iterator[_Found]:
+        """The results of an answer, best or newest first."""
+        asked, searcher = answer.asked, served.searcher
+        if asked.sort != "pertinence" or (answer.query.is_empty and not asked.like):
+            # Without words, pages differ by their date alone, or by how comparable their collectivité is.
             day = "news" if asked.sort == "nouveaute" else "day"
-            result = served.searcher.search(whole, limit, offset=offset, order_by_field=day, order=Order.Desc)
-            return _count(result), [(0.0, address, 0) for _, address in result.hits]
-        if query.is_empty:
-            result = served.searcher.search(whole, limit, offset=offset)
-            # All the pages of a peer score the same: of those found, the ones that weigh most come first.
-            weights = served.searcher.fast_field_values("weight", [address for _, address in result.hits])
-            ordered = sorted(zip(result.hits, weights, strict=True), key=lambda one: (-one[0][0], -(one[1] or 0)))
-            return _count(result), [(score, address, 0) for (score, address), _ in ordered]
-        result = served.searcher.search(whole, limit, offset=offset, weight_by_field="weight")
-        return _count(result), [(score / SCALE, address, 0) for score, address in result.hits]
+            for start, limit in _stretches():
+                hits = searcher.search(
+                    answer.inside, limit, offset=start, count=False, order_by_field=day, order=Order.Desc
+                ).hits
+                yield from ((0.0, address) for _, address in hits)
+                if len(hits) < limit:
+                    return
+        elif answer.query.is_empty:
+            gains = ((Occur.Should, gain.query(served.schema)) for gain in answer.gains)
+            closest = EngineQuery.boolean_query([(Occur.Must, answer.inside), *gains])
+            for start, limit in _stretches():
+                hits = searcher.search(closest, limit, offset=start, count=False).hits
+                # All the pages of a peer score the same: of those found, the ones that weigh most come first.
+                weights = searcher.fast_field_values("weight", [address for _, address in hits])
+                ordered = sorted(zip(hits, weights, strict=True), key=lambda one: (-one[0][0], -(one[1] or 0)))
+                yield from (hit for hit, _ in ordered)
+                if len(hits) < limit:
+                    return
+        else:
+            yield from self._by_relevance(served, answer)
 
-    def _one_per(
-        self, served: _Served, inside: EngineQuery, whole: EngineQuery, asked: Search, query: Query
-    ) -> tuple[int, list[tuple[float, Any, int]]]:
-        """The best result of each publisher; the total counts publishers."""
-        counts = _terms(served, inside, "group", _GROUPS)
-        start, wanted = (asked.page - 1) * asked.size, asked.page * asked.size
-        first: dict[int, tuple[float, Any]] = {}
-        depth = wanted * 4
-        while True:
-            total, found = self._page(served, whole, asked, query, depth, 0)
-            groups = served.searcher.fast_field_values("group", [address for _, address, _ in found])
-            first = {}
-            for group, (score, address, _) in zip(groups, found, strict=True):
-                first.setdefault(int(group or 0), (score, address))
-            if len(first) >= wanted or depth >= total:
-                break
-            depth *= 4
-        page = list(first.items())[start:wanted]
-        return len(counts), [(score, address, counts[group] - 1) for group, (score, address) in page]
+    def _by_relevance(self, served: _Served, answer: _Answer) -> Iterator[_Found]:
+        """Documents in the rough order, each stretch of them put in the order of what they score, looked at closely.
 
-    def _documents(self, served: _Served, answer: _Answer) -> int:
-        return _count(served.searcher.search(answer.inside, 1, order_by_field="day"))
+        Beyond CLOSELY of them the rough order stays: nobody compares the seven-hundredth result with the next.
+        """
+        searcher = served.searcher
+        least, passed = math.inf, 0
+        for start, limit in _stretches():
+            close = start < CLOSELY
+            rough, offset = (answer.rough, start) if close else (answer.inner, passed)
+            found = searcher.search(rough, limit, offset=offset, count=False).hits
+            last = len(found) < limit
+            if close and found:
+                addresses = [address for _, address in found]
+                if not answer.sure:
+                    addresses = self._inside(served, answer, addresses)
+                scores = self._look(served, answer, addresses).scores if addresses else np.empty(0)
+                best = np.argsort(-scores, kind="stable").tolist()
+                found = [(float(scores[place]), addresses[place]) for place in best]
+            passed += len(found)
+            for score, address in found:
+                least = min(least, score)
+                yield least, address
+            if last:
+                return
 
-    def _explained(self, served: _Served, answer: _Answer, address: Any, score: float) -> tuple[tuple[str, float], ...]:
+    def _inside(self, served: _Served, answer: _Answer, addresses: Sequence[Any]) -> list[Any]:
+        """Those of the documents that are results."""
+        keys = _keys(served, addresses)
+        found = served.searcher.search(compiled.among(served.schema, keys, answer.inside), len(keys), count=False).hits
+        held = {(address.segment_ord, address.doc) for _, address in found}
+        return [address for address in addresses if (address.segment_ord, address.doc) in held]
+
+    def _look(self, served: _Served, answer: _Answer, addresses: Sequence[Any]) -> Looked:
+        """What documents score, looked at closely."""
+        keys = _keys(served, addresses)
+        closely = Closely(served.forward, keys, _idf(served), self.ranking)
+        looked = closely.look(answer.query, answer.others, list(_gained(served, answer, keys)))
+        weights = served.searcher.fast_field_values("weight", list(addresses))
+        looked.weigh(FACTOR, np.log2(2 + np.array(weights, float)) / SCALE)
+        return looked
+
+    def _explained(self, served: _Served, answer: _Answer, address: Any) -> tuple[tuple[str, float], ...]:
         """What each sign of relevance gave this result, most first, then what the sum was multiplied by."""
-        schema, words = served.schema, answer.query.words
-        parts = [part for word in words for part in compiled.word_parts(schema, word, self.ranking)]
-        parts += [*compiled.pairs(schema, words, self.ranking), *answer.gains]
-        parts += [(other.text, compiled.clause_query(schema, other.clause, self.ranking)) for other in answer.others]
-        given = ((name, _value(served, query, address)) for name, query in parts)
-        found = sorted(((name, value) for name, value in given if value), key=lambda part: -part[1])
-        whole = _value(served, answer.whole, address)
-        return (*found, (FACTOR, score / whole)) if score and whole else tuple(found)
+        given = [(name, float(part[0])) for name, part in self._look(served, answer, [address]).parts]
+        *signs, factor = [(name, value) for name, value in given if value]
+        return (*sorted(signs, key=lambda part: -part[1]), factor) if signs else ()
 
-    def _facets(self, served: _Served, answer: _Answer) -> dict[str, tuple[FacetValue, ...]]:
-        """Counts by value. A facet already chosen counts what choosing another value instead would return."""
+    def _facets(self, served: _Served, answer: _Answer) -> tuple[dict[str, tuple[FacetValue, ...]], frozenset[str]]:
+        """Counts by value, and the names of the facets whose counts are estimates.
+
+        A facet already chosen counts what choosing another value instead would return.
+        """
         main, filters, asked = answer.main, answer.filters, answer.asked
-        counts = _counted(served, answer.inside, sources=True)
         values: dict[str, dict[str, int]] = {name: {} for name in FACETS}
-        for key, count in counts.items():
+        estimated = set() if answer.counted.exact else set(FACETS)
+        for key, count in _facet_counts(served, answer.counted, sources=True).items():
             name, _, value = key.partition(":")
             if name in values:
                 values[name][value] = count
@@ -575,14 +671,17 @@ class Engine:
                 continue  # all of them must hold: each counts inside those already chosen
             if filter_ in filters:
                 rest = compiled.together(main, (query for other, query in filters.items() if other != filter_))
-                again = _counted(served, rest, f"{name}:", sources=name == "source")
+                counted = self._counted(served, rest)
+                again = _facet_counts(served, counted, f"{name}:", sources=name == "source")
                 values[name] = {key.partition(":")[2]: count for key, count in again.items()}
+                estimated = estimated - {name} if counted.exact else estimated | {name}
         if not asked.enjeu:
             values["service"] = {}
         else:
             offered = {s.nom for s in self.referentiel.services if s.enjeu in asked.enjeu}
             values["service"] = {k: n for k, n in values["service"].items() if k in offered}
-        return {name: self._facet(name, found) for name, found in values.items() if found}
+        facets = {name: self._facet(name, found) for name, found in values.items() if found}
+        return facets, frozenset(estimated & facets.keys())
 
     def _facet(self, name: str, found: dict[str, int]) -> tuple[FacetValue, ...]:
         values = [FacetValue(value.partition("\t")[0], self._label(name, value), n) for value, n in found.items()]
@@ -746,17 +845,31 @@ def _of(schema: tantivy.Schema, territories: Sequence[Territory]) -> EngineQuery
     )
 
 
-def _value(served: _Served, query: EngineQuery, address: Any) -> float:
-    """What a query gives one document; 0 when it does not match."""
-    try:
-        return float(json.loads(query.explain(served.searcher, address).to_json())["value"])
-    except ValueError:
-        return 0.0
+def _keys(served: _Served, addresses: Sequence[Any]) -> list[int]:
+    return [int(key or 0) for key in served.searcher.fast_field_values("key", list(addresses))]
 
 
-def _count(result: tantivy.SearchResult) -> int:
-    """How many documents match; missing from the engine's published types."""
-    return int(result.count)  # type: ignore[attr-defined]
+def _idf(served: _Served) -> Callable[[str, str], float]:
+    """Inverse document frequency of a term in a field, as the engine counts it."""
+    searcher, documents = served.searcher, served.searcher.num_docs
+
+    def idf(field: str, term: str) -> float:
+        held = searcher.doc_freq(field, term)
+        return math.log1p((documents - held + 0.5) / (held + 0.5))
+
+    return idf
+
+
+def _gained(served: _Served, answer: _Answer, keys: Sequence[int]) -> Iterator[Gained]:
+    """The gains of an answer, each with which of the documents with these keys have it."""
+    places = {key: place for place, key in enumerate(keys)}
+    for gain in answer.gains:
+        query = compiled.among(served.schema, keys, gain.query(served.schema))
+        found = served.searcher.search(query, len(keys), count=False).hits
+        pages = np.zeros(len(keys), bool)
+        for key in _keys(served, [address for _, address in found]):
+            pages[places[key]] = True
+        yield Gained(gain.label, gain.gain, pages, gain.start, gain.end)
 
 
 def _terms(served: _Served, query: EngineQuery, field: str, size: int) -> dict[Any, int]:
@@ -787,6 +900,24 @@ def _counted(served: _Served, query: EngineQuery, prefix: str = "", sources: boo
     return counts
 
 
+def _facet_counts(served: _Served, counted: Counted, prefix: str = "", sources: bool = False) -> dict[str, int]:
+    """Documents by facet value of a set that was counted: estimates where it was."""
+    found = _counted(served, counted.query, prefix, sources)
+    return {key: counted.standing_for(count) for key, count in found.items()}
+
+
+def _unscored(query: EngineQuery) -> EngineQuery:
+    return EngineQuery.const_score_query(query, 0.0)
+
+
+def _stretches() -> Iterator[tuple[int, int]]:
+    """Where each stretch of results begins, and how long it is: short ones first, for few readers turn the page."""
+    start, length = 0, CANDIDATES
+    while True:
+        yield start, length
+        start, length = start + length, length * 2
+
+
 def _hit(
     shown: Shown,
     html: str,
@@ -815,18 +946,6 @@ def _hit(
         comparable=comparable,
         explanation=explanation,
     )
-
-
-def _stems_of(clause: Any) -> Iterable[str]:
-    if isinstance(clause, Word):
-        yield clause.stem
-    elif isinstance(clause, Phrase):
-        for word in clause.words:
-            if word.word not in STOP_WORDS:
-                yield word.stem
-    else:
-        for option in clause.options:
-            yield from _stems_of(option)
 
 
 @cache

@@ -1,18 +1,14 @@
-"""Other ways to say what was typed: acronyms and what they stand for, and expressions that mean the same.
-
-The lists are data (acronyms.csv, compounds.txt, synonyms.txt in elunum/french): a thin or wrong list is a bug like any
-other.
-"""
+"""Other ways to say what was typed: acronyms and what they stand for, and expressions that mean the same."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from elunum.expressions import said
 from elunum.search.parse import Phrase, Word
-from elunum.text import FRENCH, STOP_WORDS, spans
+from elunum.text import STOP_WORDS, spans
 
 Key = tuple[str, ...]
 """Stems of an expression, words without subject left out: « accident du travail » and « accident de travail » agree."""
@@ -52,32 +48,13 @@ def _known() -> tuple[dict[Key, tuple[tuple[Word | Phrase, str, bool], ...]], in
     """Alternatives by key, and the longest key."""
     gathered: dict[Key, dict[Key, tuple[Word | Phrase, str, bool]]] = {}
 
-    def add(typed: str, other: str, same: bool = False) -> None:
+    def add(typed: str, other: str, same: bool) -> None:
         key, clause = _key(typed), clause_of(other)
         if key and clause is not None and _key(other) != key:
             gathered.setdefault(key, {}).setdefault(_key(other), (clause, other, same))
 
-    for line in (FRENCH / "compounds.txt").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            joined = line.replace("-", "")
-            add(joined, line, same=True)
-            add(line, joined, same=True)
-    for row in csv.DictReader((FRENCH / "acronyms.csv").read_text(encoding="utf-8").splitlines()):
-        add(row["acronym"], row["expansion"])
-        add(row["expansion"], row["acronym"])
-    for line in (FRENCH / "synonyms.txt").read_text(encoding="utf-8").splitlines():
-        if not line or line.startswith("#"):
-            continue
-        mutual = []
-        for part in line.split(";"):
-            typed, arrow, other = (piece.strip() for piece in part.partition(">"))
-            if arrow:
-                add(typed, other)
-            else:
-                mutual.append(typed)
-        for one in mutual:
-            for other in mutual:
-                add(one, other)
+    for one in said():
+        add(*one)
     return {key: tuple(others.values()) for key, others in gathered.items()}, max(map(len, gathered))
 
 

@@ -91,6 +91,7 @@ class SearchAnswer(_Answer):
     suggestion: str | None
     results: list[Result]
     facets: dict[str, list[Facet]]
+    estimated: list[str]
 
 
 class Completion(_Answer):
@@ -211,6 +212,7 @@ def results_object(results: Results) -> dict[str, Any]:
         "suggestion": results.suggestion,
         "results": [hit_object(hit) for hit in results.hits],
         "facets": {name: [_fields(value) for value in values] for name, values in results.facets.items()},
+        "estimated": sorted(results.estimated),
     }
 
 

@@ -1,0 +1,222 @@
+"""What candidates score when looked at closely, from what each page says word after word.
+
+The engine proposes a hundred pages in a rough order; here their tokens are read and every sign of relevance is weighed,
+for all of them at once. Scores are sums of parts that have names: what `elunum search --explain` prints was added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elunum.index.forward import PARTS, Forward, token
+from elunum.index.schema import LEAD_WORDS
+from elunum.search.parse import Clause, Phrase, Query, Word, is_plain
+from elunum.search.synonyms import Alternative
+from elunum.search.tantivy import Ranking
+
+Scores = NDArray[np.floating]
+"""One number a page."""
+
+K1, B = 1.2, 0.75
+"""Of BM25 (Robertson and Zaragoza 2009), as the engine has them."""
+
+_PLACE = {name: number for number, name in enumerate(PARTS)}
+
+
+@dataclass
+class Looked:
+    """Scores of candidates, [pages], and their parts by name."""
+
+    scores: Scores
+    parts: list[tuple[str, Scores]] = field(default_factory=list)
+
+    def add(self, name: str, given: Scores) -> None:
+        """Add a part to the scores."""
+        self.scores = self.scores + given
+        self.parts.append((name, given))
+
+    def weigh(self, name: str, weights: Scores) -> None:
+        """Multiply the scores, last of all."""
+        self.scores = self.scores * weights
+        self.parts.append((name, weights))
+
+
+@dataclass(frozen=True)
+class Gained:
+    """A gain of `tantivy.Gain`, with the pages that have it."""
+
+    label: str
+    gain: float
+    pages: NDArray[np.bool_]
+    start: int = 0  # the words that name the territory, from `start` to `end` (excluded); none otherwise
+    end: int = 0
+
+
+class Closely:
+    """Some pages, looked at for one query."""
+
+    def __init__(
+        self, forward: Forward, keys: Sequence[int], idf: Callable[[str, str], float], ranking: Ranking
+    ) -> None:
+        """idf: of a term in a field of the index."""
+        self.pages = forward.pages(keys)
+        self._ranking = ranking
+        self._idf = idf
+        self._stems = self.pages.tokens >> 8
+        # The slot of each token: its page times the number of parts, plus its part.
+        self._slots = np.repeat(np.arange(len(self.pages) * len(PARTS)), self.pages.kept.ravel())
+        bodies = np.cumsum(self.pages.kept.ravel())[len(PARTS) - 1 :: len(PARTS)] - self.pages.kept[:, _PLACE["body"]]
+        self._body_begins = bodies
+        lengths = self.pages.kept.astype(float)
+        lengths[:, _PLACE["body"]] = self.pages.length
+        means = np.append(forward.mean_kept[:-1], forward.mean_length)
+        self._norms = K1 * (1 - B + B * lengths / np.maximum(means, 1e-9))
+        lead = np.minimum(self.pages.length, LEAD_WORDS)
+        self._lead_norm = K1 * (1 - B + B * lead / max(min(forward.mean_length, LEAD_WORDS), 1e-9))
+        self._found: dict[str, NDArray[np.integer]] = {}
+
+    @cached_property
+    def _nothing(self) -> Scores:
+        return np.zeros(len(self.pages))
+
+    def look(self, query: Query, others: Sequence[Alternative] = (), gains: Sequence[Gained] = ()) -> Looked:
+        """What the words of a query score. Another way to say a word counts in its place where it is worth more, and so
+        does belonging to the territory that the word names."""
+        looked, ranking = Looked(self._nothing), self._ranking
+        words = query.words
+        for place, word in enumerate(words):
+            best = self._nothing
+            for name, given in self._word(word):
+                looked.add(name, given)
+                best = best + given
+            ways = [
+                (other.text, self._clause(other.clause) * ((1.0 if other.same else ranking.synonym) / _length(other)))
+                for other in others
+                if other.start <= place < other.end
+            ]
+            ways += [
+                (gained.label, gained.pages * (ranking.local / _length(gained)))
+                for gained in gains
+                if gained.start <= place < gained.end
+            ]
+            for name, given in ways:
+                more = np.maximum(given - best, 0.0)
+                looked.add(name, more)
+                best = best + more
+        for clause in query.clauses:
+            if not is_plain(clause):
+                for name, given in self._parts(clause):
+                    looked.add(name, given)
+        for left, right in pairwise(words):
+            for part, weight in (("body", ranking.pair), ("title", ranking.pair_title)):
+                looked.add(f"{part}: {left.stem} {right.stem}", weight * self._pair(part, left, right))
+        for gained in gains:
+            looked.add(gained.label, gained.pages * gained.gain)
+        return looked
+
+    # --- what is found, and what it is worth ---------------------------------------------------------------------
+
+    def _at(self, stem: str) -> NDArray[np.integer]:
+        """Where a stem stands among the tokens."""
+        if (found := self._found.get(stem)) is None:
+            found = self._found[stem] = np.flatnonzero(self._stems == token("", stem) >> 8)
+        return found
+
+    def _counts(self, at: NDArray[np.integer]) -> NDArray[np.integer]:
+        """How often what stands there is found, [pages, parts]."""
+        slots = len(self.pages) * len(PARTS)
+        counts: NDArray[np.integer] = np.bincount(self._slots[at], minlength=slots).reshape(-1, len(PARTS))
+        return counts
+
+    def _word(self, word: Word) -> list[tuple[str, Scores]]:
+        """What a word is worth in each field that counts."""
+        ranking, at = self._ranking, self._at(word.stem)
+        if not len(at):
+            return []
+        counts = self._counts(at)
+        given = [
+            (f"{part}: {word.stem}", weight * self._bm25(counts, part, self._idf(part, word.stem)))
+            for part, weight in (
+                ("title", ranking.title),
+                ("headings", ranking.headings),
+                ("body", ranking.body),
+                ("anchors", ranking.anchors),
+                ("address", ranking.address),
+            )
+        ]
+        slots = self._slots[at]
+        first = at[slots % len(PARTS) == _PLACE["body"]]
+        pages = self._slots[first] // len(PARTS)
+        first = pages[first - self._body_begins[pages] < LEAD_WORDS]
+        lead = np.bincount(first, minlength=len(self.pages))
+        given.append(
+            (f"lead: {word.stem}", ranking.lead * _saturated(lead, self._lead_norm) * self._idf("lead", word.stem))
+        )
+        exact = self._counts(at[self.pages.tokens[at] == token(word.word, word.stem)])
+        for part, weight in (("title", ranking.exact_title), ("body", ranking.exact_body)):
+            given.append(
+                (
+                    f"{part}_words: {word.word}",
+                    weight * self._bm25(exact, part, self._idf(f"{part}_words", word.word)),
+                )
+            )
+        return given
+
+    def _clause(self, clause: Clause) -> Scores:
+        """What a clause is worth where it stands."""
+        return sum((given for _, given in self._parts(clause)), self._nothing)
+
+    def _parts(self, clause: Clause) -> Iterator[tuple[str, Scores]]:
+        """The same, part by part."""
+        if isinstance(clause, Word):
+            yield from self._word(clause)
+        elif isinstance(clause, Phrase):
+            counts, ranking = self._counts(self._together(clause)), self._ranking
+            said = " ".join(word.stem for word in clause.words)
+            for part, weight in (("body", ranking.body), ("title", ranking.title), ("headings", ranking.headings)):
+                idf = sum(self._idf(part, word.stem) for word in clause.words)
+                yield f"{part}: {said}", weight * self._bm25(counts, part, idf)
+        else:
+            for option in clause.options:
+                yield from self._parts(option)
+
+    def _together(self, phrase: Phrase) -> NDArray[np.integer]:
+        """Where a phrase begins."""
+        length = len(phrase.words)
+        at = self._at(phrase.words[0].stem)
+        at = at[at + length <= len(self._stems)]
+        for step, word in enumerate(phrase.words):
+            at = at[self._stems[at + step] == token("", word.stem) >> 8]
+        whole: NDArray[np.integer] = at[self._slots[at] == self._slots[at + length - 1]]
+        return whole
+
+    def _pair(self, part: str, left: Word, right: Word) -> Scores:
+        """What two words are worth that stand close together, in this order."""
+        lefts, rights = self._at(left.stem), self._at(right.stem)
+        if not len(lefts) or not len(rights):
+            return self._nothing
+        after = np.searchsorted(rights, lefts, "right")
+        lefts, after = lefts[after < len(rights)], after[after < len(rights)]
+        nearest = rights[after]
+        close = (nearest - lefts <= 1 + self._ranking.slop) & (self._slots[nearest] == self._slots[lefts])
+        counts = self._counts(lefts[close])
+        return self._bm25(counts, part, self._idf(part, left.stem) + self._idf(part, right.stem))
+
+    def _bm25(self, counts: NDArray[np.integer], part: str, idf: float) -> Scores:
+        place = _PLACE[part]
+        return idf * _saturated(counts[:, place], self._norms[:, place])
+
+
+def _saturated(counts: NDArray[np.integer], norm: Scores) -> Scores:
+    return (K1 + 1) * counts / (counts + norm)
+
+
+def _length(covering: Alternative | Gained) -> int:
+    """How many words it stands for."""
+    return max(covering.end - covering.start, 1)
