@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -147,6 +147,20 @@ def ask_ours(engine: Engine, asked: Sequence[Search]) -> list[float]:
     return spent
 
 
+def compare(engine: Engine, asked: Sequence[Search]) -> tuple[list[float], list[float]]:
+    """CPU seconds of similar pages, and of a collectivité beside its peers, for the first result of each request."""
+    similar, beside = [], []
+    for search in asked:
+        for hit in engine.search(replace(search, size=1)).hits:
+            before = time.process_time()
+            engine.similar(hit.id)
+            between = time.process_time()
+            engine.collectivite(hit.source.insee)
+            similar.append(between - before)
+            beside.append(time.process_time() - between)
+    return similar, beside
+
+
 def throughput(folder: Path, count: int, processes: int) -> float:
     """Requests a second by that many processes at once."""
     code = "import sys; from bench.search import worker; worker(sys.argv[1], int(sys.argv[2]))"
@@ -251,6 +265,8 @@ def main() -> int:
             ask_ours(engine, asked[:30])
             ours = Cost.of(ask_ours(engine, asked))
             print(f"  Elunum  {ours}", flush=True)
+            similar, beside = compare(engine, asked[:100])
+            print(f"  similar pages {Cost.of(similar)}\n  a collectivité {Cost.of(beside)}", flush=True)
             if size != options.documents:
                 continue
             one, two = (throughput(folder / "ours", len(asked), n) for n in (1, 2))

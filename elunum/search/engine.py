@@ -367,7 +367,7 @@ class Engine:
             return None
         served = self._current()
         shown = served.comparables.of(territory.code, peers)
-        columns = [self._tags_of(served, t) for t in (territory, *(peer.territory for peer in shown))]
+        columns = self._tags_of(served, [territory, *(peer.territory for peer in shown)])
         rows = []
         for enjeu in self.referentiel.enjeux.values():
             names = ["", *(service.nom for service in self.referentiel.services if service.enjeu == enjeu.slug)]
@@ -783,14 +783,21 @@ class Engine:
                 hits.setdefault(hit.id, hit)
         return tuple(hits.values())
 
-    def _tags_of(self, served: _Served, territory: Territory) -> dict[tuple[str, str], int]:
-        """Documents of a territory by (enjeu, service), and by (enjeu, "")."""
-        counts = _counted(served, _of(served.schema, [territory]))
-        found = {}
-        for slug in self.referentiel.enjeux:
-            found[slug, ""] = counts.get(f"enjeu:{slug}", 0)
-        for service in self.referentiel.services:
-            found[service.enjeu, service.nom] = counts.get(f"service:{service.nom}", 0)
+    def _tags_of(self, served: _Served, territories: Sequence[Territory]) -> list[dict[tuple[str, str], int]]:
+        """Documents of each territory by (enjeu, service), and by (enjeu, "")."""
+        tags = {"facet": {"terms": {"field": "facet", "size": 100_000, "include": "(enjeu|service):.*"}}}
+        asked = {"group": {"terms": {"field": "group", "size": len(territories) + 1}, "aggs": tags}}
+        buckets = served.searcher.aggregate(_of(served.schema, territories), asked)["group"]["buckets"]
+        counted = {
+            int(bucket["key"]): {tag["key"]: tag["doc_count"] for tag in bucket["facet"]["buckets"]}
+            for bucket in buckets
+        }
+        found = []
+        for territory in territories:
+            counts = counted.get(group_of(_key(territory)), {})
+            enjeux = {(slug, ""): counts.get(f"enjeu:{slug}", 0) for slug in self.referentiel.enjeux}
+            services = {(s.enjeu, s.nom): counts.get(f"service:{s.nom}", 0) for s in self.referentiel.services}
+            found.append(enjeux | services)
         return found
 
     def _territory(self, key: str) -> Territory | None:
