@@ -174,6 +174,7 @@ LIMITS = {
     "unknown encoding": "unknown encoding",
     "endless headers": "bad answer",
     "long header": "bad answer",
+    "long status line": "bad answer",
     "bad header": "bad answer",
     "no HTTP": "bad answer",
     "cut short": "cut short",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from elunum.crawl import frontier
-from elunum.crawl.scope import shape, trap
+from elunum.crawl.scope import Parameters, shape, trap
 from elunum.urls import canonical
 from tests.crawl.conftest import Nights
 from tests.web.server import LISTS, Answer, Asked, Reply, page, sites
@@ -222,6 +222,19 @@ def test_the_parameter_that_tells_the_pages_of_an_old_site_apart_is_not_dropped_
     night = nights(answer)
     night("http://a.fr/index.php?id=0")
     assert set(night.web.asked_of("a.fr")) == {f"/index.php?id={n}" for n in range(40)}
+
+
+def test_a_parameter_that_changes_some_pages_is_not_idle_because_it_leaves_others_the_same() -> None:
+    parameters = Parameters()
+    texts = {
+        f"http://a.fr/{n}?lang={lang}": bytes([n, n < 2 and lang == "en"]) for n in range(6) for lang in ("fr", "en")
+    }
+    for url, text in texts.items():
+        parameters.note(url, text, lambda url: None)
+    assert parameters.idle == frozenset()
+    for url, text in texts.items():
+        parameters.note(url.replace("lang=", "de="), text[:1], lambda url: None)
+    assert parameters.idle == {"de"}
 
 
 def test_what_was_believed_of_a_parameter_while_a_site_was_closed_is_unlearnt(nights: Begin) -> None:

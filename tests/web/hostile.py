@@ -107,6 +107,7 @@ KINDS: dict[str, Callable[[Asked], Reply | None]] = {
     "status 999": lambda asked: Reply(999, b"non", HTML),
     "bad header": lambda asked: Reply(raw=_raw(b"HTTP/1.1 200 OK\r\nsans deux-points\r\n\r\nabc")),
     "long header": lambda asked: Reply(raw=_raw(b"HTTP/1.1 200 OK\r\nX-Long: " + b"y" * 100_000 + b"\r\n\r\nabc")),
+    "long status line": lambda asked: Reply(raw=_raw(b"HTTP/1.1 200 " + b"y" * 100_000 + b"\r\n\r\nabc")),
     "bad length": lambda asked: Reply(raw=_raw(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nabc")),
     "bad chunks": lambda asked: Reply(raw=_raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc")),
     "deep": _html(b"<div>" * 60_000),
