@@ -809,11 +809,11 @@ class Frontier:
                     continue
                 form = shape(one.url) if one.rank >= 10 else ""
                 if form and host.shapes[form] >= 2 * MAX_SAME_SHAPE:
-                    self.counts["too many alike"] += 1
+                    self.counts["not followed too many alike"] += 1
                     continue
                 parked = host.budget <= 0 or (form and host.shapes[form] >= MAX_SAME_SHAPE)
                 if parked and host.parked >= self._settings.pages_per_host:
-                    self.counts["over budget"] += 1
+                    self.counts["not followed over budget"] += 1
                     continue
                 docs.add(doc)
                 host.known += 1

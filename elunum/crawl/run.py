@@ -62,6 +62,7 @@ class CrawlReport:
     seen_at: datetime | None = None  # UTC, last sign of life
     expected_end: datetime | None = None  # UTC, at the pace of this run so far; None once it is over
     refusals: Mapping[str, int] = field(default_factory=dict)
+    not_followed: Mapping[str, int] = field(default_factory=dict)  # links to what machines make up, by reason
     errors: Mapping[str, int] = field(default_factory=dict)
     errors_by_host: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # the twenty with most
     slowest_hosts: Mapping[str, float] = field(default_factory=dict)  # mean seconds an answer, the ten slowest
@@ -282,6 +283,7 @@ def _read_status(path: Path) -> CrawlReport:
         seen_at=datetime.fromtimestamp(seen, UTC),
         expected_end=_expected_end(started, seen, left, counts.get("hosts visited", 0)) if running else None,
         refusals=_with_prefix(counts, "because "),
+        not_followed=_with_prefix(counts, "not followed "),
         errors=_with_prefix(counts, "error "),
         errors_by_host=by_host,
         slowest_hosts=slowest,
@@ -303,11 +305,12 @@ def _merged(reports: list[CrawlReport]) -> CrawlReport:
     """Shards side by side, as one."""
     if len(reports) == 1:
         return reports[0]
-    refusals, errors, stopped = Counter[str](), Counter[str](), Counter[str]()
+    refusals, errors, stopped, left = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     by_host: dict[str, Mapping[str, int]] = {}
     slowest: dict[str, float] = {}
     for report in reports:
         refusals.update(report.refusals)
+        left.update(report.not_followed)
         errors.update(report.errors)
         stopped.update(report.hosts_stopped)
         by_host.update(report.errors_by_host)
@@ -336,6 +339,7 @@ def _merged(reports: list[CrawlReport]) -> CrawlReport:
         seen_at=max((r.seen_at for r in reports if r.seen_at), default=None),
         expected_end=max((r.expected_end for r in reports if r.expected_end), default=None),
         refusals=dict(sorted(refusals.items())),
+        not_followed=dict(sorted(left.items())),
         errors=dict(sorted(errors.items())),
         errors_by_host={host: by_host[host] for host in worst},
         slowest_hosts={host: slowest[host] for host in slow},

@@ -237,7 +237,9 @@ class CrawlSpider(Spider):
                 orders = links.together(orders, found.orders)
                 text_digest = found.text_digest
                 again = self._compare(visit, text_digest) and found.text_bytes >= MIN_TEXT_BYTES
-                if not (orders.nofollow or again):
+                if again:
+                    self.frontier.counts["not followed from the same page again"] += len(found.hrefs)
+                elif not orders.nofollow:
                     self._follow(visit, found)
                 if found.canonical and (reason := self._canonical(visit, found)):
                     self.frontier.refused(visit, reason, answer.seconds, validators=_validators(answer))

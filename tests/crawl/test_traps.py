@@ -119,7 +119,8 @@ def test_no_link_of_a_machine_is_asked_and_all_those_of_editors_are(nights: Begi
     worth = [path for path in WORTH.split() if path != "/agenda-21/2"][::4]
     traps = [path for some in NOT_WORTH.values() for path in some.split()]
     night = nights(sites({"a.fr": {"/": page("accueil", *traps, *worth)}}))
-    night("a.fr")
+    report = night("a.fr")
+    assert report.not_followed == {why: len(paths.split()) for why, paths in sorted(NOT_WORTH.items())}
     wanted = {url.removeprefix("http://a.fr") for path in worth if (url := canonical("http://a.fr" + path))}
     assert set(night.web.asked_of("a.fr")) == {"/", *wanted}
 
