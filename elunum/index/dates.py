@@ -38,6 +38,7 @@ _MONTHS = {
     for name in names
 }
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_DIGIT = re.compile(r"\d")
 _ISO = re.compile(r"\b((?:19|20)\d\d)-(\d\d?)-(\d\d?)(?!\d)")
 _WRITTEN = re.compile(rf"\b(\d\d?)(?:\s?er)?\s+({_MONTH})\.?\s+((?:19|20)\d\d)\b", re.I)
 _SLASHES = re.compile(r"\b(\d\d?)[/.-](\d\d?)[/.-]((?:19|20)\d\d)\b")
@@ -145,7 +146,7 @@ def _short_texts(root: HtmlElement) -> Iterator[str]:
     """Texts short enough to be a mention of date rather than a sentence of the page."""
     for element in root.iter(*_MAY_SAY):
         text = element.text
-        if text and any(c.isdigit() for c in text) and len(text) < 200:
+        if text and len(text) < 200 and _DIGIT.search(text):
             yield text
         elif text and len(text) < 60 and len(element) and "time" in (child.tag for child in element):
             yield " ".join(element.itertext())[:200]

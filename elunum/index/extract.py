@@ -230,7 +230,7 @@ def parse(text: str) -> HtmlElement | None:
         text = _FRAMES.sub("", text)
     try:
         root = lxml.html.document_fromstring(
-            text, parser=HTMLParser(encoding=None, remove_comments=True, huge_tree=True)
+            text, parser=HTMLParser(encoding=None, remove_comments=True, remove_pis=True, huge_tree=True)
         )
     except (lxml.etree.LxmlError, ValueError):
         return None
@@ -364,35 +364,26 @@ _COMPONENT = re.compile(
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 
 
+MAX_NESTED = 20
+"""Elements named as surroundings, one inside the other, that are looked into: each costs a reading of what it holds."""
+
+
 def _prune(root: HtmlElement) -> None:
     """Take out of the tree what says of itself that it is not the text."""
-    doomed = []
-    for element in root.iter():
-        tag = element.tag
-        if not isinstance(tag, str) or tag in _NEVER_TEXT:
+    doomed: list[HtmlElement] = []
+    holding: set[HtmlElement] = set()  # named as surroundings, and holding the text all the same
+    nested = articles = 0  # of these, and of articles, around the element
+    walk = lxml.etree.iterwalk(root, events=("start", "end"))
+    for event, element in walk:
+        articles += (element.tag == "article") * (1 if event == "start" else -1)
+        if event == "end":
+            nested -= element in holding
+        elif (beside := _beside(element, articles > 0, nested < MAX_NESTED)) is None:
+            holding.add(element)
+            nested += 1
+        elif beside:
             doomed.append(element)
-        elif tag in ("html", "body", "main", "article"):
-            continue
-        elif tag in ("header", "footer", "aside", "form"):
-            # The header of an article holds its title; a form that wraps the whole page (ASP.NET) holds everything.
-            inside = any(a.tag == "article" for a in element.iterancestors())
-            if (tag == "header" and inside) or (tag == "form" and _holds_text(element)):
-                continue
-            doomed.append(element)
-        elif (
-            (element.get("role") or "").lower() in _AROUND_ROLES
-            or element.get("hidden") is not None
-            or _HIDDEN.search(element.get("style") or "")
-        ):
-            doomed.append(element)
-        elif tag not in ("p", "a", "span", "strong", "em", "td", "h1", "h2", "h3", "h4", "h5", "h6"):
-            names = f"{element.get('class') or ''} {element.get('id') or ''}".lower()[:500]
-            if (
-                names.strip()
-                and (named := _AROUND.search(_COMPONENT.sub("", names)))
-                and not _holds_text(element, named.group().strip(" _-"))
-            ) or (tag == "table" and _CALENDAR.search(f"{names} {element.get('summary') or ''}".lower())):
-                doomed.append(element)
+            walk.skip_subtree()
     for element in doomed:
         if element.getparent() is not None:
             element.drop_tree()
@@ -405,6 +396,34 @@ def _prune(root: HtmlElement) -> None:
 
 
 _CALENDAR = re.compile(r"calend[ra]|datepicker")
+
+
+def _beside(element: HtmlElement, in_article: bool, look: bool) -> bool | None:
+    """Whether an element says that it is beside the text; None when it does and holds the text all the same.
+
+    look: whether to look into it; it is believed to hold the text otherwise.
+    """
+    tag = element.tag
+    if tag in _NEVER_TEXT:
+        return True
+    if tag in ("html", "body", "main", "article"):
+        return False
+    if tag in ("header", "footer", "aside"):
+        return not (tag == "header" and in_article)  # the header of an article holds its title
+    if tag == "form":  # one that wraps the whole page, as ASP.NET makes, holds everything
+        return None if not look or _holds_text(element) else True
+    if (
+        (element.get("role") or "").lower() in _AROUND_ROLES
+        or element.get("hidden") is not None
+        or _HIDDEN.search(element.get("style") or "")
+    ):
+        return True
+    if tag in ("p", "a", "span", "strong", "em", "td", "h1", "h2", "h3", "h4", "h5", "h6"):
+        return False
+    names = f"{element.get('class') or ''} {element.get('id') or ''}".lower()[:500]
+    if names.strip() and (named := _AROUND.search(_COMPONENT.sub("", names))):
+        return None if not look or _holds_text(element, named.group().strip(" _-")) else True
+    return tag == "table" and _CALENDAR.search(f"{names} {element.get('summary') or ''}".lower()) is not None
 
 
 def _holds_text(element: HtmlElement, named: str = "") -> bool:

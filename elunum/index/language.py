@@ -1,8 +1,8 @@
 """The language of a text: ISO 639-1 (Alsatian, which has no code there, is "gsw"), or "" when nothing says.
 
-Small words tell French, which nine pages in ten are in, and Corsican and Alsatian, which no detector knows. langdetect
-decides on the others; it has never heard of Occitan or Breton, so py3langid, which has, is asked for a second opinion
-when the answer is one of the languages it mistakes them for.
+Small words tell French, which nine pages in ten are in, and Corsican and Alsatian, which no detector knows. A page that
+says it is in French and that py3langid takes for French is. langdetect decides on the others; it has never heard of
+Occitan or Breton, so py3langid, which has, is believed when the answer is one of the languages it mistakes them for.
 """
 
 from __future__ import annotations
@@ -53,15 +53,18 @@ def language_of(text: str, declared: str = "") -> str:
     sample = text[:LOOKED_AT_CHARS]
     if len(sample) < ENOUGH_CHARS or said in _DECLARED:
         return said
-    return _detect(sample) or said
+    return _detect(sample, said) or said
 
 
-def _detect(sample: str) -> str:
+def _detect(sample: str, said: str) -> str:
     words = _LETTERS.findall(sample.lower())
     for language, small in _SMALL.items():
         found = [word for word in words if word in small]
         if len(set(found)) >= 4 and len(found) >= (0.1 if language == "fr" else 0.08) * len(words):
             return language
+    second, _ = classify(sample)
+    if second == said == "fr":
+        return said  # titles and forms have few small words; two who agree cost a twentieth of the third
     _seed()
     try:
         best = langdetect_langs(sample)[0]
@@ -70,7 +73,6 @@ def _detect(sample: str) -> str:
     code = str(best.lang).partition("-")[0]
     if code == "fr" and best.prob > 0.9:
         return code
-    second, _ = classify(sample)
     return second if second in _REGIONAL else code
 
 

@@ -205,6 +205,9 @@ BAD: dict[str, Callable[[], bytes]] = {
     "20 MB of inline tags": lambda: html("Un", "<b><i>a</i></b>" * 1_300_000).encode(),
     "60,000 deep": lambda: b"<html><body>" + b"<div>" * 60_000 + FILL.encode() * 20 + b"</div>" * 60_000,
     "60,000 deep, inline": lambda: b"<html><body><p>" + b"<b>" * 60_000 + FILL.encode() * 20,
+    "menus in menus": lambda: (
+        b"<html><body>" + b"<div class=menu>" * 1_500 + b"Le conseil <b>vote</b>. " * 20_000 + b"</div>" * 1_500
+    ),
     "300,000 cells": lambda: b"<html><body><table><tr>" + b"<td>1</td>" * 300_000 + b"</table>" + FILL.encode() * 20,
     "200,000 attributes": lambda: (
         b"<html><body " + b" ".join(b"a%d=1" % n for n in range(200_000)) + b">" + FILL.encode() * 20
