@@ -36,6 +36,7 @@ MAX_REDIRECTS = 5
 """Followed for robots.txt only (RFC 9309, section 2.3.1.2); a redirect of a page is a new address to visit."""
 
 _CONNECT_S = 10.0
+KEEPALIVE_S = 10.0
 _ADDRESSES_S = 3_600.0
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -185,7 +186,7 @@ class Fetcher:
                 use_dns_cache=False,
                 limit=0,
                 limit_per_host=0,
-                keepalive_timeout=10,
+                keepalive_timeout=KEEPALIVE_S,
                 socket_factory=self._socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),

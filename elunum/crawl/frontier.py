@@ -14,6 +14,8 @@ of a run: an address is visited at most once in it, failures retried apart.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import heapq
 import json
 import math
@@ -63,6 +65,12 @@ SETTLE_S = 0.2
 
 SHARING = 8
 """Hosts of one address open side by side; its others wait outside the window."""
+
+LET_GO_S = 15.0
+"""An address is left to other crawlers so long after its last request: longer than its connection stays open."""
+
+BUSY_ELSEWHERE_S = 30.0
+"""A host whose address another crawler holds is looked at again after."""
 
 MAX_SAME_SHAPE = 1_000
 """Addresses of one shape that links may add to a host, and as many again as proved useful: what has more is a machine
@@ -232,8 +240,42 @@ class _Slot:
 
     free_at: float  # ticks
     busy: bool = False
+    empty_since: float = 0.0  # ticks
     hosts: deque[Host] = field(default_factory=deque)
     outside: deque[int] = field(default_factory=deque)  # ids of hosts that wait for a place
+
+
+class _Addresses:
+    """Which addresses this crawler holds: another shard of the same folder keeps away from them meanwhile.
+
+    Locks on bytes of an empty file (fcntl(2)): the system lets go of those of a process that was killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise refusal(path, error) from None
+
+    def hold(self, slot: str) -> bool:
+        """Keep an address for us; False when another crawler holds it."""
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._byte(slot))
+        except OSError:
+            return False
+        return True
+
+    def let_go(self, slot: str) -> None:
+        """Leave an address to others."""
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._byte(slot))
+
+    def close(self) -> None:
+        """Leave them all."""
+        os.close(self._file)
+
+    @staticmethod
+    def _byte(slot: str) -> int:
+        return int.from_bytes(hashlib.sha256(slot.encode()).digest()[:6])
 
 
 class Frontier:
@@ -259,6 +301,8 @@ class Frontier:
         self._path, self._depth = path, 0
         self._owner = f"{os.getpid()}-{time.time_ns()}"
         self._db = connect(path)
+        self._addresses = _Addresses(path.with_name("addresses.lock"))
+        self._leaving: deque[tuple[float, str]] = deque()  # (ticks, slot) of those that may be let go
         self._heap: list[tuple[float, int]] = []  # (not before, in ticks; host id)
         self._waiting: list[tuple[float, str]] = []  # (ticks, slot)
         self._slots: dict[str, _Slot] = {}
@@ -330,10 +374,11 @@ class Frontier:
             self.beat(ended)
         self.settle()
         self._db.close()
+        self._addresses.close()
 
     def give_up(self, reason: str) -> None:
         """End a run that cannot go on, a disk being full perhaps: what can still be written says why."""
-        with closing(self._db):
+        with closing(self._db), closing(self._addresses):
             try:
                 if self._db.in_transaction:
                     self._db.execute("rollback")
@@ -397,6 +442,10 @@ class Frontier:
     def to_open(self) -> list[Host]:
         """Hosts whose turn has come, as the window allows. Each must be given to `place` or to `unreachable`."""
         now, found = self._ticks(), list[Host]()
+        while self._leaving and self._leaving[0][0] <= now:
+            slot = self._leaving.popleft()[1]
+            if not self._slots[slot].hosts and self._slots[slot].empty_since + LET_GO_S <= now:
+                self._addresses.let_go(slot)
         if not self._heap or self._heap[0][0] > now or len(self._open) >= self._settings.active_hosts:
             return found
         with self.together():
@@ -414,6 +463,10 @@ class Frontier:
         found = self._slots.setdefault(slot, _Slot(self._ticks()))
         if len(found.hosts) >= SHARING:
             found.outside.append(host.id)
+            self._close(host)
+            return
+        if not self._addresses.hold(slot):
+            heapq.heappush(self._heap, (self._ticks() + BUSY_ELSEWHERE_S, host.id))
             self._close(host)
             return
         host.slot = slot
@@ -1026,8 +1079,13 @@ class Frontier:
         """Out of the window: give the lease back and say when something of it is due."""
         self._open.pop(host.id, None)
         self.counts["hosts visited"] += bool(host.slot)
-        if host.slot and (outside := self._slots[host.slot].outside):
-            heapq.heappush(self._heap, (0.0, outside.popleft()))
+        if host.slot:
+            slot = self._slots[host.slot]
+            if slot.outside:
+                heapq.heappush(self._heap, (0.0, slot.outside.popleft()))
+            elif not slot.hosts:
+                slot.empty_since = self._ticks()
+                self._leaving.append((slot.empty_since + LET_GO_S, host.slot))
         with self.together():
             (due,) = self._db.execute("select min(due) from urls where host = ?", (host.id,)).fetchone()
             self._db.execute(

@@ -13,6 +13,8 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -24,8 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from elunum.crawl import fetch
-from elunum.crawl.run import CrawlReport, crawl
+from elunum.crawl import fetch, frontier
+from elunum.crawl.run import CrawlReport, crawl, status
 from elunum.model import Page, Source
 from elunum.settings import CHECKOUT, CrawlSettings, Settings
 from tests.crawl.conftest import Nights
@@ -52,11 +54,13 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return known
 
 
-def visit(web: Web, folder: Path, *hosts: str, **settings: float) -> CrawlReport:
+def visit(
+    web: Web, folder: Path, *hosts: str, shard: tuple[int, int] = (1, 1), hours: float | None = None, **settings: float
+) -> CrawlReport:
     """A crawl of hosts on the port of a web, by their names."""
     crawl_settings = CrawlSettings(**{"delay_s": 0.1, "timeout_s": 5.0, **settings})
     sources = [Source(f"http://{host}:{web.port}/", host, "autre") for host in hosts]
-    return crawl(Settings(data=folder / "var", crawl=crawl_settings), sources)
+    return crawl(Settings(data=folder / "var", crawl=crawl_settings), sources, hours=hours, shard=shard)
 
 
 def pauses(seen: list[Asked]) -> list[float]:
@@ -75,6 +79,34 @@ def test_sites_of_one_address_share_its_pause_and_its_only_connection(tmp_path: 
     assert min(pauses([asked for asked in web.seen if asked.host == "h2.fr"])) >= 0.1
     alone = {asked.connection for asked in web.seen if asked.host == "h2.fr"}
     assert len(alone) == 1  # who has its address for itself keeps its connection
+
+
+def test_two_shards_never_ask_one_address_side_by_side(
+    tmp_path: Path, names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "LET_GO_S", 0.6)
+    monkeypatch.setattr(fetch, "KEEPALIVE_S", 0.3)
+    monkeypatch.setattr(frontier, "BUSY_ELSEWHERE_S", 0.1)
+    hosts = {f"h{n}.fr": {"/": page("accueil", "/1"), "/1": page("une")} for n in range(8)}
+    names.update(dict.fromkeys(hosts, "127.0.0.1"))
+    with Web(sites(hosts)) as web:
+        shards = []
+        for part in (1, 2):
+            if pid := os.fork():
+                shards.append(pid)
+                continue
+            code = 1
+            try:
+                visit(web, tmp_path, *hosts, shard=(part, 2), delay_s=0.05)
+                code = 0
+            finally:
+                os._exit(code)
+        assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in shards] == [0, 0]
+        assert {asked.host + asked.target for asked in web.seen} >= {f"{host}/1" for host in hosts}
+    assert web.connected_at_once == {"127.0.0.1": 1}
+    assert min(pauses(web.seen)) >= 0.05
+    parts = [status(Settings(data=tmp_path / "var"), (part, 2)) for part in (1, 2)]
+    assert min(part.new for part in parts) > 0
 
 
 def test_a_site_met_on_the_way_does_not_find_the_connection_of_another_still_open(
@@ -227,6 +259,21 @@ def test_bad_certificates_are_refused_and_reported_by_reason_and_by_host(tmp_pat
     assert report["hosts_stopped"] == {"keeps failing": 3}
     assert report["new"] == 1
     assert {asked.host for asked in web.seen} == {"bon.fr"}  # nothing was said to the others
+
+
+def test_names_that_are_never_answered_do_not_hold_a_crawl_whose_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: over.wait(300) and [])
+    try:
+        with Web(sites({})) as web:
+            began = time.monotonic()
+            report = visit(web, tmp_path, "a.fr", "b.fr", hours=1 / 3600)
+            assert time.monotonic() - began < 60
+    finally:
+        over.set()
+    assert (report.stopped_by, report.hosts_left) == ("out of time", 2)
 
 
 # --- what fails in the middle --------------------------------------------------------------------------------------
