@@ -28,7 +28,7 @@ class Weights(msgspec.Struct, frozen=True):
 
     enjeux: dict[str, float]  # the constant of each
     words: dict[str, tuple[float, dict[str, float]]]  # word or pair of words -> rarity, weight for each enjeu
-    shares: dict[str, dict[str, float]]  # enjeu proposed by the expressions -> weight for each enjeu
+    shares: dict[str, float]  # enjeu -> weight of its own share of the evidence of the expressions
     intercept: float  # of the logistic curve from a margin to the chance that the tag is right
     slope: float
 
@@ -38,9 +38,8 @@ class Weights(msgspec.Struct, frozen=True):
         for name, value in words.items():
             for enjeu, weight in self.words[name][1].items():
                 margins[enjeu] += weight * value
-        for name, share in shares.items():
-            for enjeu, weight in self.shares.get(name, {}).items():
-                margins[enjeu] += weight * share * SHARE
+        for enjeu, weight in self.shares.items():
+            margins[enjeu] += weight * shares.get(enjeu, 0.0) * SHARE
         return {
             enjeu: round(1 / (1 + math.exp(-self.intercept - self.slope * margin)), 4)
             for enjeu, margin in margins.items()
@@ -72,7 +71,10 @@ def read_weights(path: Path) -> tuple[Weights, str]:
     """Weights and the hash of their file. Raises SettingsError when it cannot be read."""
     try:
         content = path.read_bytes()
-        return msgspec.json.decode(content, type=Weights), hashlib.sha256(content).hexdigest()[:6]
+        weights = msgspec.json.decode(content, type=Weights)
+        if not weights.enjeux.keys() >= {*weights.shares, *(e for _, found in weights.words.values() for e in found)}:
+            raise msgspec.ValidationError("weights of an enjeu without a constant")
+        return weights, hashlib.sha256(content).hexdigest()[:6]
     except (OSError, msgspec.MsgspecError) as error:
         raise SettingsError(
             f"{path}: no weights of enjeux ({type(error).__name__}); run `python -m scripts.train_enjeux`, or empty "

@@ -84,7 +84,10 @@ def test_training_twice_gives_the_same_weights(weights: Path) -> None:
     assert set(read_weights(weights)[0].enjeux) == {"sante", "mobilite"}
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff"])
+ORPHAN = b'{"enjeux": {}, "words": {}, "shares": {"sante": 1.0}, "intercept": 0, "slope": 1}'
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff", ORPHAN])
 def test_a_file_that_holds_no_weights_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "weights.json"
     file.write_bytes(content)
