@@ -1,4 +1,5 @@
-"""How fast answers are, as ratios measured in one run: our engine beside SQLite FTS5, and growth with the documents.
+"""How fast answers are, as ratios measured in one run: our engine beside SQLite FTS5 and Xapian, and growth with the
+documents.
 
     python -m bench.search [--documents 200000] [--sizes 50000,500000] [--queries 300]
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import importlib
 import json
 import os
 import random
@@ -25,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import orjson
@@ -246,6 +249,92 @@ def ask_fts5(db: sqlite3.Connection, asked: Sequence[Search]) -> list[float]:
     return spent
 
 
+# --- Xapian ------------------------------------------------------------------------------------------------------
+
+FACETS = ("kind", "type", "departement", "year")
+
+
+def xapian() -> Any:
+    """Xapian's own Python binding, as Debian packages it (python3-xapian), or None where it is not installed."""
+    sys.path.append("/usr/lib/python3/dist-packages")
+    try:
+        return importlib.import_module("xapian")
+    except ImportError:
+        return None
+    finally:
+        sys.path.pop()
+
+
+def index_xapian(library: Any, path: Path, count: int) -> Any:
+    """The same documents, in the way Xapian's manual suggests: French stems, facets and bounds in value slots."""
+    db = library.WritableDatabase(str(path), library.DB_CREATE_OR_OPEN)
+    generator, places = library.TermGenerator(), geo.load()
+    generator.set_stemmer(library.Stem("fr"))
+    for document in documents(count):
+        source, written = document.source, document.date
+        assert source is not None
+        assert written is not None
+        commune = places.commune(source.insee)
+        one = library.Document()
+        generator.set_document(one)
+        generator.index_text(document.title)
+        generator.increase_termpos()
+        generator.index_text(document.text)
+        values = (source.kind, document.type, source.departement, str(written.year))
+        for slot, value in enumerate(values):
+            one.add_value(slot, value)
+        one.add_value(4, library.sortable_serialise(written.toordinal()))
+        one.add_value(5, library.sortable_serialise(commune.population if commune else 0))
+        one.set_data(orjson.dumps([document.url, document.title, document.text]))
+        db.add_document(one)
+    db.commit()
+    return library.Database(str(path))
+
+
+def ask_xapian(library: Any, db: Any, asked: Sequence[Search]) -> list[float]:
+    """CPU seconds of each full request: total, ten snippets, four facets, JSON."""
+    spent, stemmer = [], library.Stem("fr")
+    for search in asked:
+        before = time.process_time()
+        typed = [word for word in words(search.q) if word not in STOP_WORDS] or words(search.q)
+        query = library.Query(library.Query.OP_OR, [f"Z{stemmer(word).decode()}" for word in typed])
+        bounds = [
+            library.Query(library.Query.OP_VALUE_RANGE, slot, value, value)
+            for slot, value in ((1, search.type[0] if search.type else ""), (2, search.departement))
+            if value
+        ]
+        if search.since:
+            low = library.sortable_serialise(search.since.toordinal())
+            bounds.append(library.Query(library.Query.OP_VALUE_GE, 4, low))
+        if search.population_max is not None:
+            high = library.sortable_serialise(search.population_max)
+            bounds.append(library.Query(library.Query.OP_VALUE_LE, 5, high))
+        for bound in bounds:
+            query = library.Query(library.Query.OP_FILTER, query, bound)
+        enquire = library.Enquire(db)
+        enquire.set_query(query)
+        spies = [library.ValueCountMatchSpy(slot) for slot in range(len(FACETS))]
+        for spy in spies:
+            enquire.add_matchspy(spy)
+        found = enquire.get_mset(0, 10, db.get_doccount())  # the last: how many must be looked at for exact counts
+        results = []
+        for match in found:
+            url, title, text = orjson.loads(match.document.get_data())
+            results.append((url, title, found.snippet(text, 280, stemmer).decode()))
+        orjson.dumps(
+            {
+                "results": results,
+                "total": found.get_matches_estimated(),
+                "facets": {
+                    name: [(value.term.decode(), value.termfreq) for value in spy.values()]
+                    for name, spy in zip(FACETS, spies, strict=True)
+                },
+            }
+        )
+        spent.append(time.process_time() - before)
+    return spent
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -271,9 +360,14 @@ def main() -> int:
                 continue
             one, two = (throughput(folder / "ours", len(asked), n) for n in (1, 2))
             print(f"  one process {one:.0f} requests/s, two {two:.0f}: x{two / one:.2f}", flush=True)
-            db = index_fts5(folder / "fts5.sqlite", size)
-            theirs = Cost.of(ask_fts5(db, asked[: max(20, len(asked) // 5)]))
-            print(f"  FTS5    {theirs}: x{theirs.mean / ours.mean:.1f} the mean of Elunum")
+            some = asked[: max(20, len(asked) // 5)]
+            fts5 = Cost.of(ask_fts5(index_fts5(folder / "fts5.sqlite", size), some))
+            print(f"  FTS5    {fts5}: x{fts5.mean / ours.mean:.1f} the mean of Elunum", flush=True)
+            if (library := xapian()) is None:
+                print("  Xapian is not installed (Debian's python3-xapian): not compared")
+                continue
+            theirs = Cost.of(ask_xapian(library, index_xapian(library, folder / "xapian", size), some))
+            print(f"  Xapian  {theirs}: x{theirs.mean / ours.mean:.1f} the mean of Elunum")
     return 0
 
 
