@@ -77,12 +77,12 @@ def _settled(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The folded words of a text, in order."""
-    return [word for word, _ in analyse(text)]
+    return [span.word for span in spans(nfc(text))]
 
 
 def stems(text: str) -> list[str]:
     """The stems of a text, in order."""
-    return [stem_ for _, stem_ in analyse(text)]
+    return [span.stem for span in spans(nfc(text))]
 
 
 def forms(text: str) -> list[str]:
@@ -93,7 +93,7 @@ def forms(text: str) -> list[str]:
 def spans(text: str) -> Iterator[Span]:
     """Each word of a text with its place. Offsets are those of `text` as given: pass it in NFC."""
     for match in _WORD.finditer(text):
-        word, stem_ = analysed(match[0])
+        word, stem_ = _known.get(match[0]) or _analysed(match[0])
         if word:
             end = match.end() - (text[match.end() - 1] in _APOSTROPHES)
             yield Span(match.start(), end, word, stem_)
@@ -105,7 +105,11 @@ def nfc(text: str) -> str:
 
 
 def analyse(text: str) -> list[tuple[str, str]]:
-    """The folded words of a text, each with its stem, in order: what the index holds."""
+    """The folded words of a page's text, each with its stem, in order: what the index holds.
+
+    For pages alone: their words are remembered. What a reader types goes through `spans`, `words` and `stems`, which
+    remember nothing.
+    """
     known = _known
     return [pair for raw in _WORD.findall(nfc(text)) if (pair := known.get(raw) or analysed(raw))[0]]
 
@@ -115,17 +119,19 @@ _MAX_KNOWN = 400_000
 
 
 def analysed(raw: str) -> tuple[str, str]:
-    """The folded form of a word and its stem. Remembered: a page repeats its words, and pages repeat each other's."""
-    if (pair := _known.get(raw)) is not None:
-        return pair
+    """The folded form of a page's word and its stem. Remembered: pages repeat their words, and each other's."""
+    if (pair := _known.get(raw)) is None:
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        pair = _known[raw] = _analysed(raw)
+    return pair
+
+
+def _analysed(raw: str) -> tuple[str, str]:
     word = _NOT_WORD.sub("", fold(raw))[:MAX_WORD_CHARS]
     if raw[-1] in _APOSTROPHES and word in _ELIDED:
         word = ""
-    pair = (word, stem(word))
-    if len(_known) >= _MAX_KNOWN:
-        _known.clear()
-    _known[raw] = pair
-    return pair
+    return word, stem(word)
 
 
 # --- stems -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elunum.text import fold, spans, stem, stems, words
+from elunum import text as analysis
+from elunum.text import analyse, fold, spans, stem, stems, words
 
 
 @given(st.text())
@@ -98,3 +99,12 @@ def test_plural_and_gender_share_a_stem(together: str) -> None:
 )
 def test_families_that_readers_keep_apart_have_stems_apart(apart: str) -> None:
     assert len({stem(fold(word)) for word in apart.split()}) == len(apart.split())
+
+
+def test_what_a_reader_types_is_not_remembered() -> None:
+    typed = "Zyxwvutsrq"
+    assert [span.word for span in spans(typed)] == words(typed) == ["zyxwvutsrq"]
+    assert stems(typed) == ["zyxwvutsrq"]
+    assert typed not in analysis._known
+    analyse(typed)
+    assert typed in analysis._known
