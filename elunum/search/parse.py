@@ -31,6 +31,11 @@ from elunum.text import STOP_WORDS, fold, nfc, spans, words
 MAX_WORDS = 60
 """Words of a query that are searched; the following ones are left out. No phrase anyone types is longer."""
 
+MAX_PHRASES = 8
+"""Of a query; the following ones are left out: each reads where its words stand on every page that has them.
+
+One without a subject (« à la une ») counts for four: every page has its words."""
+
 MAX_WORDS_WITHOUT_SUBJECT = 8
 """Of a query that has nothing else (« à la une »): every page has them, and each costs as much as all pages do."""
 
@@ -131,7 +136,7 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
     without: list[Word | Phrase] = []
     inside, outside = Search(), list[Search]()
     either = False  # an OR stands before the next clause
-    room = MAX_WORDS
+    room, phrases = MAX_WORDS, MAX_PHRASES
     for match in _TOKEN.finditer(nfc(text)):
         quoted = match["q1"] or match["q2"] or match["q3"]
         bare = match["bare"]
@@ -151,6 +156,10 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
         if not found:
             continue
         one: Word | Phrase = found[0] if len(found) == 1 else Phrase(found)
+        if isinstance(one, Phrase) and (match["minus"] or either or exact):
+            phrases -= 1 if any(word.word not in STOP_WORDS for word in found) else 4
+            if phrases < 0:
+                continue
         if match["minus"]:
             without.append(one)
         elif either:
@@ -163,7 +172,7 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
             clauses.extend(found)
         either = False
     typed = tuple(clause for clause in clauses if isinstance(clause, Word) and not clause.exact)
-    return Query(_with_subject(clauses), tuple(without), inside, tuple(outside), typed)
+    return Query(_with_subject(clauses), tuple(without), inside, tuple(dict.fromkeys(outside)), typed)
 
 
 def _with_subject(clauses: list[Clause]) -> tuple[Clause, ...]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from elunum.errors import QueryError
 from elunum.model import Search
-from elunum.search.parse import MAX_WORDS, Clause, Either, Phrase, Query, Word, parse
+from elunum.search.parse import MAX_PHRASES, MAX_WORDS, Clause, Either, Phrase, Query, Word, parse
 
 
 def _shape(clause: Clause) -> object:
@@ -129,6 +129,16 @@ def test_a_text_too_long_is_refused_and_the_limit_itself_is_not() -> None:
     with pytest.raises(QueryError) as refused:
         parse("a" * 1_001)
     assert refused.value.parameter == "q"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [('"vélo bus" ', MAX_PHRASES), ('-"vélo bus" ', MAX_PHRASES), ("OU vélo-bus ", MAX_PHRASES), ('"de la" ', 2)],
+)
+def test_phrases_past_the_limit_are_left_out(text: str, kept: int) -> None:
+    query = parse("eau " + text * 20)
+    options = [option for c in query.clauses for option in (c.options if isinstance(c, Either) else (c,))]
+    assert sum(isinstance(one, Phrase) for one in (*options, *query.without)) == kept
 
 
 def test_of_words_without_a_subject_alone_the_first_are_searched() -> None:
