@@ -25,8 +25,14 @@ from elunum.urls import document_id
 DRAWN = 100
 """Documents drawn at random, for their titles and their sources."""
 
+FORGIVEN = 1
+"""Of the questions drawn: with two sites, one odd name must not keep everything back."""
+
 TELLING = 2
 """Words with a subject that a title must have to be asked: « Accueil » is the title of thousands of pages."""
+
+Meant = Callable[[Hit], bool]
+"""Whether a result is what was meant."""
 
 
 def check_of(settings: Settings) -> Check:
@@ -68,9 +74,9 @@ def _problems(settings: Settings, version: str, judged: Mapping[str, Collection[
     with Documents(settings.documents_path) as documents:
         drawn = list(documents.drawn(random.Random(version), DRAWN))
 
-    def fallen(what: str, questions: Mapping[str, Callable[[Hit], bool]], remedy: str) -> Iterator[str]:
+    def fallen(what: str, questions: Mapping[str, Meant], remedy: str, forgiven: int = 0) -> Iterator[str]:
         found = sum(any(map(meant, engine.search(Search(q=typed)).hits)) for typed, meant in questions.items())
-        if found < settings.index.floor * len(questions):
+        if found + forgiven < settings.index.floor * len(questions):
             yield (
                 f"{found} of {len(questions)} {what} among the first ten, where index.floor asks for "
                 f"{settings.index.floor:.0%}; {remedy}"
@@ -83,13 +89,13 @@ def _problems(settings: Settings, version: str, judged: Mapping[str, Collection[
     )
     remedy = "report this as a bug, or lower index.floor to serve it all the same"
     titles = {title: _titled(one) for one in drawn if (title := _asked(one.title, TELLING))}
-    yield from fallen("pages are found by their title", titles, remedy)
+    yield from fallen("pages are found by their title", titles, remedy, FORGIVEN)
     homes = {
         name: _home(source.url)
         for source in {one.source for one in drawn}
         if source is not None and engine.hit(document_id(source.url)) and (name := _asked(source.name, 1))
     }
-    yield from fallen("sites are found by their name", homes, remedy)
+    yield from fallen("sites are found by their name", homes, remedy, FORGIVEN)
 
 
 def _asked(title: str, telling: int) -> str:
@@ -98,15 +104,15 @@ def _asked(title: str, telling: int) -> str:
     return " ".join(found) if sum(word not in STOP_WORDS for word in found) >= telling else ""
 
 
-def _one_of(urls: Collection[str]) -> Callable[[Hit], bool]:
+def _one_of(urls: Collection[str]) -> Meant:
     ids = {document_id(url) for url in urls}
     return lambda hit: not ids.isdisjoint(map(document_id, (hit.url, *hit.copies)))
 
 
-def _titled(document: Document) -> Callable[[Hit], bool]:
+def _titled(document: Document) -> Meant:
     """Itself, or a page with the same title: an agenda has fifty."""
     return lambda hit: hit.id == document.id or fold(hit.title) == fold(document.title)
 
 
-def _home(url: str) -> Callable[[Hit], bool]:
+def _home(url: str) -> Meant:
     return lambda hit: bare_site(url) in map(bare_site, (hit.url, *hit.copies))
