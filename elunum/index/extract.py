@@ -31,7 +31,7 @@ from elunum.settings import ExtractSettings
 from elunum.text import fold
 from elunum.urls import canonical, document_id
 
-VERSION = "6"
+VERSION = "7"
 """Changes whenever a page could give another document; every page of the archive is then read again."""
 
 MIN_TEXT_CHARS = 150
