@@ -328,8 +328,12 @@ _WHOSE = re.compile(
 
 def _names_site(words: str, url: str) -> bool:
     """Whether words are the name of the site: « Mairie de Vaux » on mairie-vaux.fr."""
-    name = re.sub(r"[\W_]+", "", fold(_WHOSE.sub("", words, count=1)))
-    return len(name) >= 4 and name in re.sub(r"[\W_]+", "", fold(urlsplit(url).netloc))
+    name = _key(fold(_WHOSE.sub("", words, count=1)))
+    host = fold(urlsplit(url).netloc).removeprefix("www.")
+    # Half of it at least: « Aides » is no name of aides-territoires.
+    return len(name) >= 4 and any(
+        name in label and 2 * len(name) >= len(label) for label in map(_key, (host, *host.split(".")))
+    )
 
 
 def title_from_url(url: str) -> str:
@@ -353,7 +357,7 @@ _AROUND = re.compile(
     r"navigation|pagination|pager|pagenav|footer|header|entete|en-tete|bandeau|banniere|banner|topbar|top-bar|sidebar|"
     r"aside|related(?:-\w+)?|pied|pied-?de-?page|bas-?de-?page|sr-only|visually-hidden|element-invisible|"
     r"screen-reader-text|newsletter|back-to-top|retour-haut|print|popup|modal|rsbtn|readspeaker|text-resize|"
-    r"font-?size|a11y|feedback|(?:article|post)-infos?|(?:entry|post|node_)_?-?meta|fr-nav|fr-header|fr-footer|fr-breadcrumb|fr-share|"
+    r"font-?size|a11y|feedback|(?:article|post)-infos?|(?:entry|post|node)[_-]+meta|fr-nav|fr-header|fr-footer|fr-breadcrumb|fr-share|"
     r"fr-follow|fr-skiplinks|fr-sidemenu|fr-summary)(?:$|[\s_-])"
 )
 _COMPONENT = re.compile(

@@ -66,6 +66,11 @@ def test_the_home_page_is_called_by_the_name_of_its_site() -> None:
     assert document(home, url="https://www.exemple.fr/").title == "Accueil - Ville d'Exemple"
 
 
+def test_a_word_of_the_host_is_not_the_name_of_the_site() -> None:
+    aids = f"<html><title>Aides - Liste</title><body><p>{PROSE}</p></body></html>"
+    assert document(aids, url="https://aides-territoires.example/x").title == "Aides - Liste"
+
+
 def test_what_names_itself_a_menu_or_a_header_may_be_of_the_text() -> None:
     served = "Lundi, salade de betteraves, poisson et riz ; mardi, potage, omelette aux herbes et compote de pommes."
     found = document(
