@@ -595,7 +595,7 @@ class Frontier:
     def _learn(self, host: Host) -> set[int]:
         """Read what is known of a host, once."""
         if host.docs is None:
-            host.docs, host.parked = set(), 0
+            host.docs, host.parked, host.shapes, host.parameters = set(), 0, Counter(), Parameters()
             texts: dict[str, bytes] = {}
             useful: set[tuple[str, bytes]] = set()
             rows = self._db.execute(
