@@ -50,9 +50,11 @@ lock: .venv/installed-dev
 	echo uv | $(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		-c requirements-dev.lock -o requirements-uv.lock -
 
-# Chromium for the browser tests, from the distribution's own packages; they are skipped, saying so, without it.
+# Chromium and w3m (a browser of text) for the browser tests, from the distribution's own packages; without them these
+# tests are skipped, saying so.
 browser:
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@{ command -v chromium && command -v w3m; } >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq chromium w3m; }
 
 # The validator of the W3C for HTML and CSS (needs Java, comes by npm); its test is skipped, saying so, without it.
 # The package holds the validator itself: the download its install script would try is not needed.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -202,6 +203,11 @@ class ErrorAnswer(_Answer):
 # --- objects --------------------------------------------------------------------------------------------------------
 
 
+# Facets, tags and their reasons have in the model the very fields of the contract: orjson writes them as they are.
+_PUBLISHER = tuple(Publisher.model_fields)
+_publisher = attrgetter(*_PUBLISHER)
+
+
 def results_object(results: Results) -> dict[str, Any]:
     """The answer of a search as the contract names it."""
     return {
@@ -211,7 +217,7 @@ def results_object(results: Results) -> dict[str, Any]:
         "took_ms": round(results.took_ms, 2),
         "suggestion": results.suggestion,
         "results": [hit_object(hit) for hit in results.hits],
-        "facets": {name: [_fields(value) for value in values] for name, values in results.facets.items()},
+        "facets": results.facets,
         "estimated": sorted(results.estimated),
     }
 
@@ -228,11 +234,8 @@ def hit_object(hit: Hit) -> dict[str, Any]:
         "lang": hit.lang,
         "type": hit.type,
         "score": hit.score,
-        "enjeux": [
-            {"slug": t.slug, "nom": t.nom, "service": t.service, "score": t.score, "why": [_fields(w) for w in t.why]}
-            for t in hit.enjeux
-        ],
-        "source": {name: getattr(hit.source, name) for name in Publisher.model_fields},
+        "enjeux": hit.enjeux,
+        "source": dict(zip(_PUBLISHER, _publisher(hit.source), strict=True)),
         "similar": f"/api/v1/similar/{hit.id}",
     }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -66,13 +67,21 @@ def context(request: Request) -> Context:
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Search)}
+_NEEDS_NO_QUOTING = re.compile(r"[\w.~-]*", re.ASCII).fullmatch
 
 
 def _encoded(name: str, value: Any) -> str:
     """A parameter as it stands in a query string; empty when it says nothing."""
     if value is None or value == () or value == _DEFAULTS.get(name):
         return ""
-    return urlencode([(name, one) for one in (value if isinstance(value, tuple) else (value,))])
+    if isinstance(value, tuple):
+        return "&".join(f"{name}={_quoted(one)}" for one in value)
+    return f"{name}={_quoted(value)}"
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return text if _NEEDS_NO_QUOTING(text) else quote_plus(text)
 
 
 @dataclass(frozen=True)
@@ -89,9 +98,14 @@ class Asked:
 
     @cached_property
     def _parts(self) -> dict[str, str]:
-        # A page holds a hundred links: what they share is encoded once.
         found = {name: _encoded(name, getattr(self.search, name)) for name in _DEFAULTS}
         return found | {"page": "", "id": _encoded("id", self.chosen)}
+
+    @cached_property
+    def _frames(self) -> dict[tuple[str, ...], list[tuple[str, str]]]:
+        """Name and part of what stands in the query string when the fields named are changed: a page has two hundred
+        links, of few sorts."""
+        return {}
 
     def to(self, **changes: Any) -> str:
         """Query string of this search with some fields changed; page 1 again unless `page` is among the changes.
@@ -100,8 +114,13 @@ class Asked:
         """
         if "chosen" in changes:
             changes["id"] = changes.pop("chosen")
-        parts = self._parts | {name: _encoded(name, value) for name, value in changes.items()}
-        return "&".join(filter(None, parts.values()))
+        names = tuple(changes)
+        frame = self._frames.get(names)
+        if frame is None:
+            frame = [(name, part) for name, part in self._parts.items() if part or name in changes]
+            self._frames[names] = frame
+        parts = [_encoded(name, changes[name]) if name in changes else part for name, part in frame]
+        return "&".join([part for part in parts if part])
 
     def bare(self) -> str:
         """Query string of the same words without any filter."""

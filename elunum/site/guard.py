@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from elunum.site.replies import HEADERS, NO_STORE
+from elunum.site.replies import HEADERS, NO_STORE, TEMPLATES
 
 HEAD_S = 10.0
 """A request's head must be complete within, seconds, from the connection or from its first byte."""
@@ -350,11 +350,7 @@ _SENTENCES = {
     503: ("Le service est très demandé", "Réessayez dans {} secondes."),
 }
 _CODES = {408: "too_slow", 429: "too_many_requests", 503: "unavailable"}
-_PAGE = (
-    '<!doctype html><html lang="fr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    "<title>{title} – Elunum</title></head><body><main><h1>{title}</h1><p>{sentence}</p>"
-    '<p><a href="/">Accueil</a></p></main></body></html>'
-)
+_PAGE = TEMPLATES.get_template("refus.html").render()
 
 
 def _refusal(scope: Scope, status: int, retry_after_s: int) -> Response:
@@ -367,4 +363,5 @@ def _refusal(scope: Scope, status: int, retry_after_s: int) -> Response:
     if scope["path"].startswith("/api/"):
         error: dict[str, Any] = {"code": _CODES[status], "message": f"{title}. {sentence}", "parameter": None}
         return Response(orjson.dumps({"error": error}), status, headers, "application/json")
-    return Response(_PAGE.format(title=title, sentence=sentence), status, headers, "text/html; charset=utf-8")
+    page = _PAGE.format(title=title, sentence=sentence, status=status)
+    return Response(page, status, headers, "text/html; charset=utf-8")

@@ -5,6 +5,7 @@ Everything drawn is also said in words on the same page; every shape that can be
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import urlencode
@@ -12,12 +13,12 @@ from urllib.parse import urlencode
 from elunum import maps
 from elunum.model import FacetValue, Point, Territory, TreeEnjeu
 from elunum.site.context import Asked
-from elunum.site.replies import nombre, pluriel
+from elunum.site.replies import nombre, pluriel, resultats
 
 YEARS_SHOWN = 20
 
 
-def years(asked: Asked, found: Sequence[FacetValue]) -> str:
+def years(asked: Asked, found: Sequence[FacetValue], exact: bool = True) -> str:
     """A histogram of results by year: a bar leads to the results of its year. Empty when there is one year or none."""
     counts = {int(v.value): v.count for v in found if v.value.isdigit()}
     if len(counts) < 2:
@@ -40,7 +41,7 @@ def years(asked: Asked, found: Sequence[FacetValue]) -> str:
             f'<rect class="barre" x="{x + step * 0.1:.1f}" y="{75 - height:.1f}" width="{step * 0.8:.1f}" '
             f'height="{height:.1f}" rx="1.5"/>'
         )
-        bars.append(_linked(asked, "/recherche", link, f"{year} : {pluriel(count, 'résultat')}", shape))
+        bars.append(_linked(asked, "/recherche", link, f"{year} : {resultats(count, exact)}", shape))
     return (
         f'<svg viewBox="0 0 240 92" role="group" aria-label="Résultats par année, de {first} à {last}">{"".join(bars)}'
         f'<path class="axe" d="M0 75.5H240"/><text x="0" y="89" font-size="11">{first}</text>'
@@ -50,7 +51,8 @@ def years(asked: Asked, found: Sequence[FacetValue]) -> str:
 
 # --- the tree of enjeux -----------------------------------------------------------------------------------------------
 
-_ROW, _INDENT = 30, 34
+_ROW, _LINE, _INDENT, _FONT = 32, 18, 22, 15
+"""Pixels at desk width, where the drawing keeps its size; a phone shrinks it a little."""
 
 
 def tree(branches: Sequence[TreeEnjeu], chosen: TreeEnjeu | None, domains: Mapping[str, str]) -> str:
@@ -110,28 +112,44 @@ def _around(chosen: TreeEnjeu, domains: Mapping[str, str]) -> tuple[list[_Node],
 
 
 def _draw(nodes: Sequence[_Node], most: float) -> str:
-    height = len(nodes) * _ROW + 10
-    place = [(18 + depth * _INDENT, row * _ROW + 20) for row, (_, depth, *_) in enumerate(nodes)]
+    place, y = [], 0
+    for _, depth, label, *_rest in nodes:
+        lines = _lines(label)
+        place.append((18 + depth * _INDENT, y + 20, lines))
+        y += _ROW + _LINE * (len(lines) - 1)
     links, shapes = [], []
+    width = 0.0
     for row, (above, _, label, address, domain, count) in enumerate(nodes):
-        x, y = place[row]
+        x, y, lines = place[row]
         if above >= 0:
-            x0, y0 = place[above]
+            x0, y0, _ = place[above]
             thick = 1.5 + 5 * (count / most) ** 0.5
             links.append(
                 f'<path class="s {domain}" stroke-opacity=".45" stroke-width="{thick:.1f}" '
                 f'd="M{x0} {y0}C{x0} {y - 6} {x0 + 4} {y} {x} {y}"/>'
             )
         radius = 4 + 9 * (count / most) ** 0.5
-        short = label if len(label) <= 44 else label[:43] + "…"
+        left = f"{x + radius + 7:.1f}"
+        words = "".join(
+            f'<tspan x="{left}" y="{y + 5 + _LINE * n}">{escape(line)}</tspan>' for n, line in enumerate(lines)
+        )
         shapes.append(
             f'<a href="{escape(address)}"><title>{escape(label)} : {pluriel(int(count), "page")}</title>'
-            f'<circle class="f {domain}" cx="{x}" cy="{y}" r="{radius:.1f}"/>'
-            f'<text x="{x + radius + 7:.1f}" y="{y + 5}" font-size="14">{escape(short)}'
-            f'<tspan font-size="11" fill-opacity=".75" dx="6">{nombre(count)}</tspan></text></a>'
+            f'<circle class="f {domain}" cx="{x}" cy="{y}" r="{radius:.1f}"/><text font-size="{_FONT}">{words}'
+            f'<tspan font-size="12" fill-opacity=".75" dx="6">{nombre(count)}</tspan></text></a>'
         )
+        width = max(width, x + radius + 45 + _FONT * 0.56 * max(map(len, lines)))
+    size = f"{width:.0f}", f"{place[-1][1] + _LINE * len(place[-1][2]) if place else 0}"
     drawn = "".join(links + shapes)
-    return f'<svg viewBox="0 0 460 {height}" role="group" aria-label="Arbre des enjeux">{drawn}</svg>'
+    return (
+        f'<svg viewBox="0 0 {" ".join(size)}" width="{size[0]}" height="{size[1]}" role="group" '
+        f'aria-label="Arbre des enjeux">{drawn}</svg>'
+    )
+
+
+def _lines(label: str) -> list[str]:
+    """A label in lines short enough for a phone; an SVG does not wrap."""
+    return textwrap.wrap(label, 36) or [""]
 
 
 # --- the map ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import jinja2
 import orjson
@@ -49,6 +48,7 @@ SHORT = {"cache-control": "public, max-age=300"}
 FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 
 _WEIGHT = "\x00"
+_LEVEL = 4  # a tenth of a millisecond less than 5, for 3 % more bytes
 _TAIL_BYTES = 60  # what follows the weight, compressed
 _MONTHS = [
     "janvier",
@@ -104,6 +104,12 @@ def nombre(value: float) -> str:
     return f"{value:,.0f}".replace(",", _NARROW)
 
 
+def environ(value: float, before: str = "environ ") -> str:
+    """An estimated count, to two figures: environ 12 000. Below a hundred an estimate is said as it is."""
+    digits = len(str(int(value)))
+    return before + nombre(round(value, min(0, 2 - digits)))
+
+
 def jour(value: date | datetime) -> str:
     """A date in words: 1er mars 2024."""
     return f"{'1er' if value.day == 1 else value.day} {_MONTHS[value.month - 1]} {value.year}"
@@ -123,6 +129,11 @@ def pluriel(count: int, one: str, many: str = "") -> str:
     return f"{nombre(count)} {one if count < 2 else many or one + 's'}"
 
 
+def resultats(count: int, exact: bool) -> str:
+    """How many results: `3 résultats`, `environ 12 000 résultats`."""
+    return pluriel(count, "résultat") if exact else environ(count) + " résultats"
+
+
 def langue(code: str) -> str:
     """Name of a language in French; the code itself when it is a rare one."""
     return _LANGUAGES.get(code, code)
@@ -130,7 +141,7 @@ def langue(code: str) -> str:
 
 def lien(url: str) -> str:
     """The address when it is one a browser may be sent to (http or https), else an anchor to nowhere."""
-    return url if urlsplit(url).scheme in ("http", "https") else "#"
+    return url if url.startswith(("http://", "https://")) else "#"
 
 
 def adresse(url: str) -> str:
@@ -196,7 +207,16 @@ TEMPLATES = jinja2.Environment(
     auto_reload=False,
 )
 TEMPLATES.filters.update(
-    raisons=raisons, nombre=nombre, jour=jour, poids=poids, pluriel=pluriel, langue=langue, lien=lien, adresse=adresse
+    raisons=raisons,
+    nombre=nombre,
+    environ=environ,
+    resultats=resultats,
+    jour=jour,
+    poids=poids,
+    pluriel=pluriel,
+    langue=langue,
+    lien=lien,
+    adresse=adresse,
 )
 TEMPLATES.globals.update(static=STATIC.address, weight=_WEIGHT)
 
@@ -215,7 +235,7 @@ def html(
         weight = poids(len(head) + len(after) + STATIC.first_load)
         body = head + weight.encode() + after.encode()
         return Response(body, status, headers | {"vary": "accept-encoding"}, "text/html; charset=utf-8")
-    packer = zlib.compressobj(5, zlib.DEFLATED, 31)
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
     packed = packer.compress(head) + packer.flush(zlib.Z_SYNC_FLUSH)
     weight = poids(len(packed) + _TAIL_BYTES + STATIC.first_load)
     packed += packer.compress((weight + after).encode()) + packer.flush()

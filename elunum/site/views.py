@@ -28,7 +28,7 @@ from elunum.index.tags import Expression, Referentiel, load_referentiel
 from elunum.model import Document, DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
 from elunum.search.engine import FACTOR, PEERS
 from elunum.search.request import from_params
-from elunum.site import metrics, pictures, register, replies
+from elunum.site import links, metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
 from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of, split
 
@@ -37,6 +37,9 @@ KINDS: dict[str, str] = {
     "etat": "État", "operateur": "opérateur public", "sante": "établissement de santé",
     "education": "enseignement et recherche", "association": "association", "autre": "autre organisme public",
 }  # fmt: skip
+TERRITORIAL = ("commune", "epci", "departement", "region")
+"""Kinds whose population is their own; of another kind, a place is the one that the page speaks of."""
+
 TYPES = {
     "html": "page web", "pdf": "PDF", "odt": "texte ODT", "docx": "texte Word", "ods": "tableur ODS",
     "xlsx": "tableur Excel", "txt": "texte brut",
@@ -62,7 +65,7 @@ def domains(referentiel: Referentiel) -> dict[str, str]:
 
 # The same on every page: macros that need nothing of one page are compiled once, not at each answer.
 DOMAINS = domains(load_referentiel())
-replies.TEMPLATES.globals.update(kinds=KINDS, domains=DOMAINS)
+replies.TEMPLATES.globals.update(kinds=KINDS, territorial=TERRITORIAL, domains=DOMAINS, go=links.go, rows=links.rows)
 
 
 def common(request: Request) -> dict[str, Any]:
@@ -90,6 +93,7 @@ class Row:
     count: int
     query: str
     active: bool = False
+    exact: bool = True  # count; an estimate otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ async def search(request: Request) -> Response:
         compared=compared(here, what.search.like, results.peers or 0) if what.search.like else "",
         domaines=domaines_of(here.referentiel, what, results),
         groups=groups_of(what, results),
-        years=pictures.years(what, results.facets.get("year", ())),
+        years=pictures.years(what, results.facets.get("year", ()), "year" not in results.estimated),
         pages=numbers_of_pages(what.search, results.total, here.settings.search.max_page),
         ways=list(ways_out(here, what, results.suggestion)) if not results.total else [],
     )
@@ -158,7 +162,9 @@ def groups_of(what: Asked, results: Results) -> list[Group]:
     groups = []
     for name, title in PANEL.items():
         values = results.facets.get(name, ())
-        rows = tuple(_row(what, name, value) for value in values[:ROWS_OF_A_FACET] if value.count)
+        rows = tuple(
+            _row(what, name, value, name not in results.estimated) for value in values[:ROWS_OF_A_FACET] if value.count
+        )
         if rows and (len(rows) > 1 or rows[0].active):
             groups.append(Group(title, rows))
     return groups
@@ -169,13 +175,15 @@ def domaines_of(referentiel: Referentiel, what: Asked, results: Results) -> list
     of_enjeu = {service.nom: service.enjeu for service in referentiel.services}
     services: dict[str, list[Row]] = {}
     for value in results.facets.get("service", ()):
-        services.setdefault(of_enjeu[value.value], []).append(_row(what, "service", value))
+        services.setdefault(of_enjeu[value.value], []).append(
+            _row(what, "service", value, "service" not in results.estimated)
+        )
     rows: dict[str, list[Row]] = {domaine: [] for domaine in referentiel.domaines}
     chosen: dict[str, tuple[Row, ...]] = {}
     for value in results.facets.get("enjeu", ()):
         if (enjeu := referentiel.enjeux.get(value.value)) is None:
             continue  # of a référentiel newer or older than the one of this process, until the next start
-        row = _row(what, "enjeu", value)
+        row = _row(what, "enjeu", value, "enjeu" not in results.estimated)
         rows[enjeu.domaine].append(row)
         if row.active:
             chosen[row.label] = tuple(services.get(enjeu.slug, ()))
@@ -190,7 +198,7 @@ def _without(search: Search, slug: str) -> dict[str, Any]:
     return {"enjeu": kept, "service": service, "combine": search.combine if kept else "et"}
 
 
-def _row(what: Asked, name: str, value: FacetValue) -> Row:
+def _row(what: Asked, name: str, value: FacetValue, exact: bool) -> Row:
     change = change_of(what.search, name, value.value)
     now = {field: getattr(what.search, field) for field in change}
     if name in ("enjeu", "kind", "type"):
@@ -203,7 +211,7 @@ def _row(what: Asked, name: str, value: FacetValue) -> Row:
         active = now == change
         if active:
             change = {field: getattr(Search(), field) for field in change}
-    return Row(value.label or value.value, value.count, what.to(**change), active)
+    return Row(value.label or value.value, value.count, what.to(**change), active, exact)
 
 
 def change_of(search: Search, name: str, value: str) -> dict[str, Any]:
@@ -297,9 +305,11 @@ def ways_out(here: Context, what: Asked, suggestion: str | None) -> Iterator[Way
         if search in tried or shown == MAX_WAYS or len(tried) == MAX_TRIES:
             continue
         tried.add(search)
-        if total := here.engine.search(replace(search, page=1, size=1)).total:
+        found = here.engine.search(replace(search, page=1, size=1))
+        if found.total:
             shown += 1
-            yield Way(f"{label} ({replies.pluriel(total, 'résultat')})", Asked(search, what.chosen).to())
+            said = replies.resultats(found.total, found.total_is_exact)
+            yield Way(f"{label} ({said})", Asked(search, what.chosen).to())
 
 
 def _attempts(here: Context, search: Search, suggestion: str | None) -> Iterator[tuple[str, Search]]:
@@ -381,12 +391,13 @@ async def why(request: Request) -> Response:
 async def similar(request: Request) -> Response:
     """/similaires/{id}: initiatives comparable to a result."""
     (id,) = chosen_of([("id", request.path_params["id"])])
+    what = await asked(request)
     engine = context(request).engine
     hits = engine.similar(id, 10)
     hit = engine.hit(id)
     if hits is None or hit is None:
         raise HTTPException(404)
-    return page(request, "similaires.html", replies.NO_STORE, asked=Asked(Search()), hit=hit, hits=hits)
+    return page(request, "similaires.html", replies.NO_STORE, asked=what, hit=hit, hits=hits)
 
 
 def kept(request: Request, ids: Sequence[DocumentId]) -> list[Hit]:
@@ -422,8 +433,10 @@ async def map_(request: Request) -> Response:
         results=results,
         chips=list(active_filters(here, what)),
         picture=pictures.france(what, known, departements, points[: pictures.MAX_POINTS], _around(here, what.search)),
-        regions=[_row(what, "region", value) for value in regions],
-        departements=[_row(what, "departement", value) for value in departements],
+        regions=[_row(what, "region", value, "region" not in results.estimated) for value in regions],
+        departements=[
+            _row(what, "departement", value, "departement" not in results.estimated) for value in departements
+        ],
         points=[_point(what, point) for point in points[:50]],
         more=len(points) > 50,
         undrawn=max(0, len(points) - pictures.MAX_POINTS),
@@ -477,6 +490,10 @@ def _tiles(here: Context) -> list[Tile]:
     return tiles
 
 
+MAX_COMMUNES = 60
+"""Shown of those that bear a name, or begin by it."""
+
+
 async def communes(request: Request) -> Response:
     """/communes: choose a commune by name or postal code, homonyms shown, then compare with those like it."""
     pairs = await pairs_of(request)
@@ -489,8 +506,11 @@ async def communes(request: Request) -> Response:
     if len(found) == 1 and not what.discreet:
         aim = f"/recherche?{what.to(like=found[0].code)}" if searching else f"/collectivites/{found[0].code}"
         return RedirectResponse(aim, 303, replies.NO_STORE)
-    rows = [(commune, here.geo.containing(commune)) for commune in found[:60]]
-    return page(request, "communes.html", replies.NO_STORE, asked=what, name=name, rows=rows, searching=searching)
+    rows = [(commune, here.geo.containing(commune)) for commune in found[:MAX_COMMUNES]]
+    return page(
+        request, "communes.html", replies.NO_STORE,
+        asked=what, name=name, rows=rows, more=len(found) > MAX_COMMUNES, searching=searching,
+    )  # fmt: skip
 
 
 def _search_of(pairs: list[tuple[str, str]]) -> Asked:
@@ -500,21 +520,25 @@ def _search_of(pairs: list[tuple[str, str]]) -> Asked:
 def _communes_named(here: Context, name: str) -> tuple[Territory, ...]:
     if name.isdigit() and len(name) == 5:
         return here.geo.by_postal_code(name)
-    exact = here.geo.named(name, "commune")
-    return exact or tuple(t for t in here.geo.starting_with(name, 60) if t.kind == "commune")
+    exact = here.geo.named(name, "commune") or here.geo.former(name)
+    if len(exact) == 1:
+        return exact
+    longer = (t for t in here.geo.starting_with(name, 2 * MAX_COMMUNES) if t.kind == "commune")
+    return tuple(dict.fromkeys((*exact, *longer)))
 
 
 async def collectivite(request: Request) -> Response:
     """/collectivites/{insee}: what a commune (INSEE code) or an EPCI (SIREN) published, beside its peers."""
-    only(await pairs_of(request))
+    pairs = await pairs_of(request)
+    only(pair for pair in pairs if pair[0] != "id")
     here = context(request)
     found = here.engine.collectivite(request.path_params["code"])
     if found is None:
         raise HTTPException(404)
     sources = [source for source in here.register if found.territory.code in (source.insee, source.siren)]
     return page(
-        request, "collectivite.html",
-        asked=Asked(Search()), found=found, tiles=_mosaic(here, found), sources=sources,
+        request, "collectivite.html", replies.NO_STORE if pairs else replies.SHORT,
+        asked=Asked(Search(), chosen_of(pairs)), found=found, tiles=_mosaic(here, found), sources=sources,
         field="commune" if found.territory.kind == "commune" else "epci",
     )  # fmt: skip
 
@@ -755,7 +779,7 @@ ROUTES = [
     _route("/carte", map_, FORM),
     _route("/note", note, FORM),
     _route("/communes", communes, FORM),
-    _route("/similaires/{id}", similar),
+    _route("/similaires/{id}", similar, FORM),
     _route("/collectivites/{code}", collectivite),
     _route("/enjeux", enjeux),
     _route("/enjeux/{slug}", enjeu),

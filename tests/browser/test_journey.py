@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -103,35 +104,125 @@ def test_in_discreet_mode_no_word_enters_an_address(page: Page) -> None:
     assert not [address for address in seen if "budget" in address or "democratie" in address or "?q" in address]
 
 
+class Keyboard:
+    """Tab, Enter and letters, nothing else; wherever the focus goes it must be seen."""
+
+    focused = """(() => { const e = document.activeElement, s = getComputedStyle(e);
+        const box = e.getBoundingClientRect(), name = e.getAttribute('aria-label') || e.labels?.[0]?.textContent;
+        return [name || e.textContent.trim(), s.outlineStyle, e.outerHTML.slice(0, 90),
+                box.bottom > 0 && box.top < innerHeight] })()"""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def tab_to(self, name: str, at_most: int) -> None:
+        """Press Tab until the focus is on what begins with `name`."""
+        seen = []
+        for _ in range(at_most):
+            self.page.keyboard.press("Tab")
+            told, outline, element, in_sight = self.page.evaluate(self.focused)
+            assert outline != "none", element
+            assert in_sight, element
+            if told.replace("\u00a0", " ").startswith(name):
+                return
+            seen.append(told)
+        raise AssertionError(f"{name} is not among {seen}")
+
+    def enter(self) -> None:
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+
+    def follow(self, name: str, at_most: int = 12) -> None:
+        self.tab_to(name, at_most)
+        self.enter()
+
+
 def test_the_whole_journey_works_by_keyboard_alone(window: Open) -> None:
     page = window().new_page()
+    keys = Keyboard(page)
+    heading = page.get_by_role("heading", level=1)
     page.goto("/")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Aller au contenu")).to_be_focused()
-    page.keyboard.press("Enter")
-    focused = "document.activeElement.getAttribute('name') || document.activeElement.textContent.trim()"
-    for _ in range(5):
-        page.keyboard.press("Tab")
-        if page.evaluate(focused) == "q":
-            break
+    keys.follow("Aller au contenu", 1)
+    keys.tab_to("Que cherchez-vous", 3)
     page.keyboard.type("budget participatif")
+    keys.enter()
+    expect(heading).to_have_text("« budget participatif »")
+    everything = total(page)
+    # Filter, and take the filter back.
+    keys.tab_to("Aller au contenu", 1)
+    keys.enter()
+    keys.follow("Démocratie locale", 25)
+    expect(page.get_by_role("list", name="Filtres actifs")).to_contain_text("Démocratie locale")
+    assert total(page) < everything
+    keys.follow("Enlever le filtre : Démocratie locale", 12)
+    assert total(page) == everything
+    # Keep two results; the second skip link passes over the filters.
+    basket = page.get_by_role("region", name="Résultats retenus")
+    for count in (1, 2):
+        page.goto(page.url.partition("#")[0])
+        keys.follow("Aller aux résultats", 2)
+        keys.follow("Retenir", 40)
+        expect(basket).to_contain_text(f"{count} résultat")
+    page.goto(page.url.partition("#")[0])
+    keys.follow("Aller à ce que vous avez retenu", 3)
+    keys.follow("Note de conseil", 1)
+    expect(heading).to_contain_text("Note de conseil")
+    with page.expect_download() as download:
+        keys.tab_to("tableur ODS", 15)
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "elunum-selection.ods"
+    keys.follow("Revenir à la recherche", 5)
+    # Why, what is comparable, and communes like mine.
+    keys.follow("Aller aux résultats", 2)
+    keys.tab_to("pourquoi", 8)
     page.keyboard.press("Enter")
+    expect(page.locator(".tag details[open]").first).to_contain_text("Sûr à")
+    keys.follow("Initiatives comparables")
+    expect(heading).to_have_text("Initiatives comparables")
+    page.goto("/recherche?q=budget")
+    keys.follow("Aller au contenu", 1)
+    keys.tab_to("Chez les communes comme", 5)
+    page.keyboard.type("rixheim")
+    keys.enter()
+    expect(page).to_have_url(re.compile("like=68278"))
+
+
+def test_a_printed_page_holds_what_is_read_and_nothing_to_click(window: Open) -> None:
+    page = window(color_scheme="dark").new_page()
+    for path, words in (
+        ("/recherche?q=budget+participatif", ["budget participatif", "rixheim.example", "vu le"]),
+        ("/collectivites/68278", ["La mosaïque", "Démocratie locale", "Solidarités"]),
+    ):
+        page.goto(path)
+        document = pypdfium2.PdfDocument(page.pdf(format="A4", prefer_css_page_size=True))
+        text = " ".join(" ".join(sheet.get_textpage().get_text_bounded() for sheet in document).split())
+        assert [word for word in words if word not in text] == [], path
+        shown = [word for word in ("Rechercher", "Retenir", "Mentions légales", "Filtrer", "Emporter") if word in text]
+        assert shown == [], path
+    # Dark ink on white paper, whatever the screen: the tiles of a place are light on dark when they are looked at.
+    page.emulate_media(media="print")
+    ink = page.locator("a.tuile").first.evaluate(
+        "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
+    )
+    assert ink == ["rgb(0, 0, 0)", "rgba(0, 0, 0, 0)"]
+    assert page.evaluate("getComputedStyle(document.documentElement).color") == "rgb(0, 0, 0)"
+
+
+def test_what_is_kept_is_kept_from_one_page_to_the_next(page: Page) -> None:
+    page.goto("/recherche?q=budget+participatif")
+    basket = page.get_by_role("region", name="Résultats retenus")
+    page.get_by_role("link", name="Retenir : ").first.click()
+    page.get_by_role("link", name="Initiatives comparables").first.click()
+    page.get_by_role("link", name="Retenir : ").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Initiatives comparables")
+    expect(basket).to_contain_text("2 résultats retenus")
+    page.get_by_role("link", name="Revenir aux résultats").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("« budget participatif »")
-    reached = set()
-    for _ in range(2):  # the second link skips the filters
-        page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Aller aux résultats")).to_be_focused()
-    page.keyboard.press("Enter")
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.getAttribute('aria-label') || " + focused))
-        look = "[document.activeElement.outerHTML.slice(0, 80), getComputedStyle(document.activeElement).outlineStyle]"
-        element, outline = page.evaluate(look)
-        assert outline != "none", element
-        if any(name.startswith("Pourquoi ce résultat") for name in reached):
-            break
-    assert "Initiatives comparables" in reached
-    assert any(name.startswith("Retenir : ") for name in reached)
+    expect(basket).to_contain_text("2 résultats retenus")
+    page.goto("/collectivites/68278?" + page.url.partition("?")[2].partition("&")[2])
+    page.get_by_role("link", name="Retenir : ").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Rixheim")
+    expect(basket).to_contain_text("3 résultats retenus")
 
 
 def test_on_a_phone_the_filters_are_a_closed_panel_that_opens(window: Open) -> None:

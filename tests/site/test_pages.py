@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
 
+from elunum.model import Search
+from elunum.settings import Settings
+from elunum.site import app, replies, views
 from elunum.site.replies import WEB
 
 PAGES = [
@@ -16,7 +24,9 @@ PAGES = [
     "/sources?departement=68", "/sources/rixheim.example",
     "/communes",
     "/communes?nom=saint-martin", "/collectivites/68278", "/collectivites/200066009", "/confidentialite", "/robot",
-    "/accessibilite", "/api", "/mentions-legales", "/etat", "/note",
+    "/accessibilite", "/api", "/mentions-legales", "/etat", "/note", "/enjeux/emploi",
+    "/recherche?q=budjet+particpatif", "/recherche?q=piscine&kind=epci&population_max=500",
+    "/recherche?like=68278&q=eau",
 ]  # fmt: skip
 
 
@@ -147,3 +157,99 @@ def test_a_comparison_says_with_whom_or_that_there_is_nobody(client: httpx.Clien
     peers = client.get(f"/api/v1/search?like={insee}&one_per=collectivite").json()["total"]
     text = html.unescape(client.get(f"/recherche?like={insee}").text)
     assert said.format(peers=peers) in text.replace("\u202f", " ")
+
+
+# --- counts that are estimates ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(7, "environ 7"), (99, "environ 99"), (104, "environ 100"), (12_345, "environ 12\u202f000"),
+                        (987_654, "environ 990\u202f000")],
+)  # fmt: skip
+def test_an_estimate_is_said_as_one_and_to_two_figures(count: int, said: str) -> None:
+    assert replies.environ(count) == said
+
+
+@pytest.fixture(scope="module")
+def estimating(content: Settings) -> FastAPI:
+    """The site over an engine whose counts, once real, are said to be estimates of a hundred times more pages."""
+    site = app.create_app(content)
+    engine = site.state.context.engine
+    exact = engine.search
+
+    def estimated(search: Search, explain: bool = False) -> Any:
+        found = exact(search, explain)
+        facets = {n: tuple(replace(v, count=v.count * 123) for v in values) for n, values in found.facets.items()}
+        return replace(found, total=found.total * 123, total_is_exact=False, facets=facets, estimated=frozenset(facets))
+
+    engine.search = estimated
+    return site
+
+
+def rendered(site: FastAPI, answer: Any, path: str, query: str) -> str:
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": [], "app": site}
+    return bytes(asyncio.run(answer(Request(scope))).body).decode()
+
+
+def test_a_count_that_is_an_estimate_says_so_everywhere_and_why(estimating: FastAPI, client: httpx.Client) -> None:
+    total = client.get("/api/v1/search?q=budget").json()["total"] * 123
+    text = rendered(estimating, views.search, "/recherche", "q=budget")
+    status = re.search(r'role="status">(.*?)</p>', text)
+    assert status
+    assert status[1].startswith(f"{replies.environ(total)} résultats en ")
+    assert "<summary>Pourquoi «\u00a0environ\u00a0»\u00a0?</summary>" in text
+    counts = re.findall(r"</a> <span>([^<]*)</span>", text)
+    assert len(counts) > 20
+    assert all(count.startswith("env. ") for count in counts)
+    bars = re.findall(r'aria-label="\d{4} : ([^"]*)"', text)
+    assert bars
+    assert all(bar.startswith("environ ") for bar in bars)
+    whole = client.get("/recherche?q=budget").text
+    assert "environ" not in whole.partition("<main")[2].partition('class="resultats"')[0]
+    assert "env. " not in whole
+    map_ = rendered(estimating, views.map_, "/carte", "q=budget")
+    assert f'role="status">{replies.environ(total)} résultats' in map_
+    assert all(count.startswith("env. ") for count in re.findall(r"</a> <span>([^<]*)</span>", map_))
+
+
+def test_ways_out_of_an_empty_page_say_when_their_count_is_an_estimate(estimating: FastAPI) -> None:
+    text = rendered(estimating, views.search, "/recherche", "q=budget+participatif&population_max=1&kind=epci")
+    assert re.findall(r"\(environ [\d\u202f]+ résultats\)</a>", text)
+
+
+# --- what a hurried reader meets --------------------------------------------------------------------------------------
+
+
+def test_a_page_of_another_publisher_says_which_commune_it_speaks_of(client: httpx.Client) -> None:
+    told = client.get("/api/v1/search?q=tiers-lieu&size=50").json()["results"]
+    other = next(r for r in told if r["source"]["kind"] == "association" and r["source"]["commune"])
+    text = client.get("/recherche?q=tiers-lieu&size=50").text
+    card = text.partition(f'id="r-{other["id"]}"')[2].partition("</article>")[0]
+    assert f"page sur {other['source']['commune']} (" in card
+    assert "@@" not in card  # the label is the commune's, not the publisher's
+
+
+def test_communes_whose_name_begins_so_follow_those_of_that_name(client: httpx.Client) -> None:
+    names = re.findall(r'<td><a href="/collectivites/[^"]*">([^<]*)</a>', client.get("/communes?nom=saint-martin").text)
+    exact = [name for name in names if name == "Saint-Martin"]
+    assert len(exact) > 3
+    assert names[: len(exact)] == exact
+    assert "Saint-Martin-de-Crau" in names
+
+
+def test_a_former_commune_leads_to_that_of_today(client: httpx.Client) -> None:
+    # Annecy-le-Vieux is part of Annecy since 2017 (Insee).
+    answer = client.get("/communes?nom=annecy-le-vieux")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/collectivites/74010")
+
+
+def test_an_empty_page_offers_to_be_told_when_a_page_appears(client: httpx.Client) -> None:
+    text = client.get("/recherche?q=zzyzx&kind=commune").text
+    feed = re.search(r'<a href="(/recherche\.atom\?[^"]*)">Suivre cette recherche</a>', text)
+    assert feed
+    assert client.get(html.unescape(feed[1])).status_code == 200
+
+
+def test_no_page_has_an_image_that_could_fail_to_load(client: httpx.Client) -> None:
+    for path in PAGES:
+        assert not re.search(r"<img|<picture|background-image", client.get(path).text), path
