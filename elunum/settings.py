@@ -138,7 +138,9 @@ class SiteSettings(_Section):
     requests_per_minute: int = Field(
         600, ge=0, description="Requests of one network that a serving process answers in a minute; 0 for no limit"
     )
-    in_hand: int = Field(100, ge=1, description="Requests begun in a serving process before the next ones get 503")
+    in_hand: int = Field(
+        100, ge=1, description="Requests that wait in a serving process; beyond, who asked most gets 503"
+    )
     base_url: str = Field(
         "http://127.0.0.1:8000", description="Public address, used in feeds and the API documentation"
     )

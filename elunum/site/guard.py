@@ -15,6 +15,7 @@ import secrets
 import socket
 import struct
 import time
+from bisect import insort
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
@@ -232,16 +233,22 @@ def _network(address: str) -> bytes:
 class Guard:
     """Refuses with 429 the network that asks too much, with 503 what cannot be answered in time, with 408 what is slow.
 
+    Requests are worked at one after the other, for work does not pause. Those of the network that asked least in the
+    last minute go first, and when there are too many, the last of the network that asked most is refused: a crowd that
+    asks without pause waits for itself, not others for it.
+
     It stands inside the door that adds headers and counts answers, around everything that works.
-    per_minute: requests of one network in one serving process; 0 for no limit. at_once: requests begun in one process,
-    about a second of work.
+    per_minute: requests of one network in one serving process; 0 for no limit. at_once: requests that wait in one
+    process, about a second of work.
     """
 
     def __init__(self, app: ASGIApp, per_minute: int, at_once: int) -> None:
         self.app = app
         self.per_minute, self.at_once = per_minute, at_once
         self.counts = Counts()
-        self.in_hand = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[bool]]] = []  # by requests of its network, then by arrival
+        self._choosing: asyncio.Task[None] | None = None
+        self._working = False
         self._arrived = 0
         self._forgetting: asyncio.TimerHandle | None = None
 
@@ -250,38 +257,77 @@ class Guard:
             await self.app(scope, receive, send)
             return
         self._arrived += 1
-        if self.per_minute and (address := _address(scope)) and self._asks_too_much(address):
+        asked = self._count(scope)
+        if self.per_minute and asked > self.per_minute and _address(scope):
             await _refusal(scope, 429, self.counts.retry_after_s())(scope, receive, send)
             return
+        received: list[Message] = []
         if scope["method"] not in ("GET", "HEAD"):
             # A form is small: it is read whole before it takes a place, so that slow forms take nobody's.
             try:
-                receive = _again(await asyncio.wait_for(_body(receive), BODY_S), receive)
+                received = await asyncio.wait_for(_body(receive), BODY_S)
             except TimeoutError:
                 await _refusal(scope, 408, 1)(scope, receive, send)
                 return
-        if self.in_hand >= self.at_once:
+        if not await self._turn(asked):
             await _refusal(scope, 503, 5)(scope, receive, send)
             return
-        self.in_hand += 1
-        place_is_held = True
+        at_work = True
+
+        def leave() -> None:
+            nonlocal at_work
+            if at_work:
+                at_work = False
+                self._next()
+
+        async def hear() -> Message:
+            leave()  # whoever waits for more of a request keeps nobody waiting
+            return await receive()
 
         async def send_out(message: Message) -> None:
-            nonlocal place_is_held
-            if place_is_held:  # the work is done: a reader who is slow to take the answer holds no place
-                place_is_held = False
-                self.in_hand -= 1
+            leave()  # the work is done: a reader who is slow to take the answer holds no place
             await send(message)
 
         try:
-            await self._let_in()
-            await self.app(scope, receive, send_out)
+            await self.app(scope, _again(received, hear), send_out)
         finally:
-            if place_is_held:
-                self.in_hand -= 1
+            leave()
+
+    async def _turn(self, asked: int) -> bool:
+        """Wait for one's turn; false when there is no time for this request. asked: requests of its network."""
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        place = (asked, self._arrived, turn)
+        if len(self._waiting) + self._working >= self.at_once:
+            if not self._waiting or self._waiting[-1] < place:
+                return False
+            self._waiting.pop()[-1].set_result(False)
+        insort(self._waiting, place)
+        if not self._working:
+            self._next()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting.remove(place)
+            elif turn.result():
+                self._next()
+            raise
+
+    def _next(self) -> None:
+        """Have the next request worked at, if there is one."""
+        self._working = bool(self._waiting)
+        if self._working:
+            self._choosing = asyncio.get_running_loop().create_task(self._choose())
+
+    async def _choose(self) -> None:
+        await self._let_in()
+        if self._waiting:
+            self._waiting.pop(0)[-1].set_result(True)
+        else:  # it left meanwhile
+            self._working = False
 
     async def _let_in(self) -> None:
-        """Let whoever waits at the door come in, to be counted, before any work begins.
+        """Let whoever waits at the door come in, to be counted, before the next request is chosen.
 
         Work runs to its end without pausing, and the event loop accepts one connection a turn (libuv): without this,
         a crowd would wait unseen in the kernel's queue and be answered in turn, long after it left.
@@ -293,10 +339,11 @@ class Guard:
             if arrived == self._arrived:
                 return
 
-    def _asks_too_much(self, address: str) -> bool:
+    def _count(self, scope: Scope) -> int:
+        """How many requests the network of this one made in the last minute."""
         if self._forgetting is None:
             self._forgetting = asyncio.get_running_loop().call_later(PERIOD_S, self._forget)
-        return self.counts.add(address) > self.per_minute
+        return self.counts.add(_address(scope) or (scope["client"] or [""])[0])
 
     def _forget(self) -> None:
         """By itself, even when nobody comes any more."""

@@ -172,6 +172,50 @@ def test_a_crowd_is_answered_or_told_to_come_back_and_the_service_recovers() -> 
     assert after == [200] * 5
 
 
+def test_who_asked_least_is_answered_first_and_who_asked_most_is_refused_first() -> None:
+    answered: list[str] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        time.sleep(0.5)
+        answered.append(scope["query_string"].decode())
+        await Response("x")(scope, receive, send)
+
+    with serving(Guard(slow, per_minute=0, at_once=4)) as port:
+        statuses: dict[str, int] = {}
+
+        def ask(name: str, network: str) -> None:
+            statuses[name] = status(get(port, f"/?{name}", f"X-Real-IP: 198.51.100.{network}"))
+
+        threads = []
+        for name, network in [("greedy1", "7"), ("greedy2", "7"), ("greedy3", "7"), ("greedy4", "7"), ("new", "8")]:
+            threads.append(threading.Thread(target=ask, args=(name, network)))
+            threads[-1].start()
+            time.sleep(0.05)  # in this order; all arrive while the first is worked at
+        for thread in threads:
+            thread.join()
+    assert answered == ["greedy1", "new", "greedy2", "greedy3"]
+    assert statuses == {"greedy1": 200, "greedy2": 200, "greedy3": 200, "greedy4": 503, "new": 200}
+
+
+def test_work_that_waits_for_more_of_a_request_or_fails_keeps_nobody_waiting() -> None:
+    async def odd(scope: Scope, receive: Receive, send: Send) -> None:
+        if b"fail" in scope["query_string"]:
+            raise RuntimeError
+        if b"wait" in scope["query_string"]:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        await Response("x")(scope, receive, send)
+
+    with (
+        serving(Guard(odd, per_minute=0, at_once=4)) as port,
+        socket.create_connection(("127.0.0.1", port), 10) as waiting,
+    ):
+        waiting.sendall(b"GET /?wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.2)
+        assert [status(get(port, "/?fail")) for _ in range(5)] == [500] * 5
+        assert [status(get(port)) for _ in range(5)] == [200] * 5
+
+
 def test_clients_who_say_nothing_or_too_slowly_are_let_go_and_others_are_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
