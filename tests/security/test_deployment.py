@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -142,6 +144,19 @@ def test_every_dependency_is_pinned_with_a_hash_and_names_no_host(name: str) -> 
         assert re.match(r"[\w.\[\]-]+==\S+", entry), entry
         assert "--hash=sha256:" in entry, entry
     assert "://" not in text
+
+
+def test_the_bill_of_materials_names_every_dependency_with_its_hashes(tmp_path: Path) -> None:
+    """CycloneDX, as `make audit` writes it."""
+    program = str(Path(sys.executable).with_name("cyclonedx-py"))
+    command = [program, "requirements", str(CHECKOUT / "requirements.lock"), "-o", str(tmp_path / "sbom.json")]
+    subprocess.run(command, check=True, capture_output=True)
+    bill = json.loads((tmp_path / "sbom.json").read_text())
+    pinned = set(re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+)", (CHECKOUT / "requirements.lock").read_text(), re.M))
+    assert {(one["name"], one["version"]) for one in bill["components"]} == pinned
+    for one in bill["components"]:
+        told = [found["content"] for reference in one["externalReferences"] for found in reference.get("hashes", [])]
+        assert told, one["name"]
 
 
 def test_scrapy_listens_to_nobody_and_reports_to_nobody() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.serve import DemoWeb
 from elunum.privacy import trace
 from elunum.privacy.specimen import make
 from elunum.settings import CHECKOUT, Settings
@@ -53,10 +54,12 @@ def test_a_call_would_be_seen(tmp_path: Path) -> None:
     """The test of the tests: a datagram to a name server is seen, and a connection on loopback is not counted."""
     code = (
         "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 53))\n"
-        "s = socket.socket(); s.setblocking(False); s.connect_ex(('127.9.9.9', 9))"
+        "s = socket.socket(); s.setblocking(False); s.connect_ex(('127.9.9.9', 9))\n"
+        "socket.create_server(('127.0.0.1', 0))"
     )
     subprocess.run(_traced(tmp_path / "log", "-c", code), check=True, timeout=60)
     assert _called(tmp_path / "log") == {"name server 127.0.0.1"}
+    assert "listen(" in (tmp_path / "log").read_text()
 
 
 @needs_strace
@@ -68,6 +71,28 @@ def test_a_command_that_needs_no_network_calls_nobody(settings: Settings, tmp_pa
     )
     assert done.returncode in (0, 1), done.stderr
     assert _called(log) == set()
+
+
+@needs_strace
+def test_the_crawler_listens_to_nobody_and_calls_only_what_it_visits(tmp_path: Path) -> None:
+    """Scrapy's remote control and telnet would listen; a library that reports would call."""
+    log, sources = tmp_path / "log", tmp_path / "sources.csv"
+    sources.write_text("url,name,kind,insee,siren,departement,region\nhttp://www.albi.example/,Albi,autre,,,,\n")
+    with DemoWeb() as web:
+        environment = _environment(Settings(data=tmp_path / "var", sources=sources)) | {
+            "ELUNUM_SOURCES": str(sources),
+            "ELUNUM_CRAWL_CONNECT_TO": web.address,
+            "ELUNUM_CRAWL_DELAY_S": "0",
+        }
+        done = subprocess.run(
+            _traced(log, "-m", "elunum", "crawl"), env=environment, cwd=tmp_path, capture_output=True, timeout=250
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(web.requests) > 3
+    traced = log.read_text(errors="replace")
+    assert _called(log) == set()
+    assert f"htons({web.address.rpartition(':')[2]})" in traced, "its visits are seen"
+    assert "listen(" not in traced
 
 
 def test_no_library_that_fetches_lists_is_left_to_its_defaults() -> None:
