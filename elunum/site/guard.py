@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import os
 import resource
 import secrets
@@ -247,6 +248,7 @@ class Guard:
         self.per_minute, self.at_once = per_minute, at_once
         self.counts = Counts()
         self._waiting: list[tuple[int, int, asyncio.Future[bool]]] = []  # by requests of its network, then by arrival
+        self._order = itertools.count()
         self._choosing: asyncio.Task[None] | None = None
         self._working = False
         self._arrived = 0
@@ -296,7 +298,7 @@ class Guard:
     async def _turn(self, asked: int) -> bool:
         """Wait for one's turn; false when there is no time for this request. asked: requests of its network."""
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        place = (asked, self._arrived, turn)
+        place = (asked, next(self._order), turn)
         if len(self._waiting) + self._working >= self.at_once:
             if not self._waiting or self._waiting[-1] < place:
                 return False

@@ -197,6 +197,27 @@ def test_who_asked_least_is_answered_first_and_who_asked_most_is_refused_first()
     assert statuses == {"greedy1": 200, "greedy2": 200, "greedy3": 200, "greedy4": 503, "new": 200}
 
 
+def test_a_form_that_ends_while_others_wait_takes_its_turn_among_them() -> None:
+    with serving(Guard(answer, per_minute=0, at_once=9)) as port:
+        statuses: list[int] = []
+        with socket.create_connection(("127.0.0.1", port), 10) as form:
+            form.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Real-IP: 198.51.100.7\r\n")
+            form.sendall(b"Content-Length: 9\r\n\r\nq=")
+            time.sleep(0.2)
+            threads = [
+                threading.Thread(target=lambda n=n: statuses.append(status(get(port, "/?slow", f"X-Real-IP: {n}"))))
+                for n in ("198.51.100.1", "198.51.100.2")
+            ]
+            for thread in threads:
+                thread.start()
+                time.sleep(0.1)  # one is worked at, the other waits
+            form.sendall(b"0123456")
+            statuses.append(status(form.recv(100)))
+            for thread in threads:
+                thread.join()
+    assert statuses == [200] * 3
+
+
 def test_work_that_waits_for_more_of_a_request_or_fails_keeps_nobody_waiting() -> None:
     async def odd(scope: Scope, receive: Receive, send: Send) -> None:
         if b"fail" in scope["query_string"]:
