@@ -93,7 +93,7 @@ def build(settings: Settings, full: bool = False, check: Check | None = None) ->
     served = _served(settings)
     last = None if full else _reusable(settings, served)
     aside = settings.index_dir / ".building"
-    shutil.rmtree(aside, ignore_errors=True)
+    _clear(aside)
     with Documents(settings.documents_path) as documents:
         if last is not None and documents.revision < last.revision:
             last = None  # the documents were begun anew
@@ -341,6 +341,16 @@ def _ready(version: Path) -> tantivy.Searcher:
     read_levels(version)
     Forward(version)
     return open_index(version).searcher()
+
+
+def _clear(aside: Path) -> None:
+    """Remove what a build that was killed or refused left. Raises OSError when it cannot be."""
+    for _ in range(20):
+        shutil.rmtree(aside, ignore_errors=True)
+        if not aside.exists():
+            return
+        time.sleep(0.05)  # a writer of this process that was let go may still be tidying its files
+    shutil.rmtree(aside)
 
 
 def _link(version: Path, aside: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elunum.search.snippet import snippet
@@ -26,6 +26,7 @@ def test_mark_is_the_only_tag_and_the_rest_is_escaped(text: str, wanted: set[str
     assert html.count("<mark>") == html.count("</mark>")
 
 
+@settings(deadline=None)
 @given(TEXTS, STEMS)
 def test_only_words_looked_for_are_marked(text: str, wanted: set[str]) -> None:
     for marked in re.findall(r"<mark>(.*?)</mark>", snippet(nfc(text), wanted)):
