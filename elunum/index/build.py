@@ -28,7 +28,7 @@ import tantivy
 
 from elunum import expressions, folder, geo
 from elunum.errors import IndexVersionError
-from elunum.index import links
+from elunum.index import links, vectors
 from elunum.index import schema as fields
 from elunum.index.documents import Documents
 from elunum.index.forward import Forward, ForwardWriter
@@ -231,7 +231,9 @@ def write(
                 fetched_at = document.fetched_at
         writer.commit()
         writer.wait_merging_threads()
-        forward.finish(Forward(settings.index_dir / last.version) if last else None, gone)
+        before = settings.index_dir / last.version if last else None
+        forward.finish(Forward(before) if before else None, gone)
+    vectors.write(version, before, forward.keys)
     index.reload()
     searcher = index.searcher()
     now = datetime.now(UTC)
@@ -339,7 +341,7 @@ def _ready(version: Path) -> tantivy.Searcher:
     """A version with all its files. Raises OSError or ValueError (as tantivy says everything) when one is missing."""
     read_vocabulary(version)
     read_levels(version)
-    Forward(version)
+    vectors.read(version, len(Forward(version).keys))
     return open_index(version).searcher()
 
 

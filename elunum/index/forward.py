@@ -49,7 +49,7 @@ class ForwardWriter:
         self._folder = folder
         self._file: BinaryIO = (folder / _NAMES[0]).open("wb")
         self._tokens: dict[tuple[str, str], int] = {}
-        self._keys = array("Q")
+        self.keys = array("Q")  # of the pages added
         self._records: list[tuple[int, tuple[int, ...], int]] = []
         self._at = 0
 
@@ -58,7 +58,7 @@ class ForwardWriter:
         kept = [parts[name][: MAX_TOKENS[name]] for name in PARTS]
         tokens = array("I", [self._token(pair) for part in kept for pair in part])
         self._file.write(tokens.tobytes())
-        self._keys.append(key)
+        self.keys.append(key)
         self._records.append((self._at, tuple(map(len, kept)), len(parts["body"])))
         self._at += len(tokens)
 
@@ -75,7 +75,7 @@ class ForwardWriter:
 
     def finish(self, last: Forward | None = None, gone: Iterable[int] = ()) -> None:
         """Take over the pages of the last version but those `gone` or added since, and write the files whole."""
-        keys, records = np.array(self._keys, np.uint64), np.array(self._records, _RECORD)
+        keys, records = np.array(self.keys, np.uint64), np.array(self._records, _RECORD)
         if last is not None:
             stays = ~np.isin(last.keys, np.concatenate([keys, np.fromiter(gone, np.uint64)]))
             taken = last.records[stays]
@@ -121,13 +121,17 @@ class Forward:
         self.mean_kept: NDArray[np.float64] = kept.mean(axis=0) if len(kept) else np.ones(len(PARTS))
         self.mean_length = float(self.records["length"].mean()) if len(kept) else 1.0
 
-    def pages(self, keys: Sequence[int]) -> Pages:
-        """The pages with these keys, in that order; a page that is not here has no tokens."""
+    def places(self, keys: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Where the pages with these keys stand among all, and which of them are here."""
         wanted = np.array(keys, np.uint64)
         places = np.searchsorted(self.keys, wanted)
         places[places == len(self.keys)] = 0
-        here = self.keys[places] == wanted if len(self.keys) else np.zeros(len(wanted), bool)
-        records = self.records[places] if len(self.keys) else np.zeros(len(wanted), _RECORD)
+        return places, self.keys[places] == wanted if len(self.keys) else np.zeros(len(wanted), bool)
+
+    def pages(self, keys: Sequence[int]) -> Pages:
+        """The pages with these keys, in that order; a page that is not here has no tokens."""
+        places, here = self.places(keys)
+        records = self.records[places] if len(self.keys) else np.zeros(len(places), _RECORD)
         kept = np.where(here[:, None], records["kept"], 0).astype(np.int64)
         begins = records["start"].astype(np.int64)
         ends = begins + kept.sum(axis=1)

@@ -30,7 +30,7 @@ from elunum.model import (
 )
 from elunum.text import STOP_WORDS, analyse, nfc, stems
 
-FORMAT = 6
+FORMAT = 7
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000

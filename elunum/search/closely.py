@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from elunum.index.forward import PARTS, Forward, token
 from elunum.index.schema import LEAD_WORDS
+from elunum.index.vectors import WITHOUT_SUBJECT, Vectors
 from elunum.search.parse import Clause, Phrase, Query, Word, is_plain
 from elunum.search.synonyms import Alternative
 from elunum.search.tantivy import Ranking
@@ -26,6 +27,11 @@ Scores = NDArray[np.floating]
 K1, B = 1.2, 0.75
 """Of BM25 (Robertson and Zaragoza 2009), as the engine has them."""
 
+PASSAGE_WORDS = 50
+"""Length of a passage."""
+
+_MOST_BLOCKS = 1 << 20
+
 _PLACE = {name: number for number, name in enumerate(PARTS)}
 
 
@@ -35,6 +41,7 @@ class Looked:
 
     scores: Scores
     parts: list[tuple[str, Scores]] = field(default_factory=list)
+    unit: float = 0.0  # what the words score where they score most: signs that are shares are worth a part of it
 
     def add(self, name: str, given: Scores) -> None:
         """Add a part to the scores."""
@@ -62,10 +69,16 @@ class Closely:
     """Some pages, looked at for one query."""
 
     def __init__(
-        self, forward: Forward, keys: Sequence[int], idf: Callable[[str, str], float], ranking: Ranking
+        self,
+        forward: Forward,
+        vectors: Vectors,
+        keys: Sequence[int],
+        idf: Callable[[str, str], float],
+        ranking: Ranking,
     ) -> None:
         """idf: of a term in a field of the index."""
         self.pages = forward.pages(keys)
+        self._vectors = vectors
         self._ranking = ranking
         self._idf = idf
         self._stems = self.pages.tokens >> 8
@@ -79,15 +92,25 @@ class Closely:
         self._norms = K1 * (1 - B + B * lengths / np.maximum(means, 1e-9))
         lead = np.minimum(self.pages.length, LEAD_WORDS)
         self._lead_norm = K1 * (1 - B + B * lead / max(min(forward.mean_length, LEAD_WORDS), 1e-9))
+        self._directions = vectors.of_pages(*forward.places(keys))
         self._found: dict[str, NDArray[np.integer]] = {}
 
     @cached_property
     def _nothing(self) -> Scores:
         return np.zeros(len(self.pages))
 
-    def look(self, query: Query, others: Sequence[Alternative] = (), gains: Sequence[Gained] = ()) -> Looked:
+    def look(
+        self,
+        query: Query,
+        others: Sequence[Alternative] = (),
+        gains: Sequence[Gained] = (),
+        unit: float | None = None,
+    ) -> Looked:
         """What the words of a query score. Another way to say a word counts in its place where it is worth more, and so
-        does belonging to the territory that the word names."""
+        does belonging to the territory that the word names.
+
+        unit: that of the first pages that were looked at, for others to be compared with them; None for the first.
+        """
         looked, ranking = Looked(self._nothing), self._ranking
         words = query.words
         for place, word in enumerate(words):
@@ -116,6 +139,11 @@ class Closely:
         for left, right in pairwise(words):
             for part, weight in (("body", ranking.pair), ("title", ranking.pair_title)):
                 looked.add(f"{part}: {left.stem} {right.stem}", weight * self._pair(part, left, right))
+        if words:
+            looked.unit = float(looked.scores.max(initial=0)) if unit is None else unit
+            looked.add("about", ranking.about * looked.unit * self._about(words))
+            looked.add("title covered", ranking.covered * looked.unit * self._covered(words))
+            looked.add("passage", ranking.passage * looked.unit * self._passage(words))
         for gained in gains:
             looked.add(gained.label, gained.pages * gained.gain)
         return looked
@@ -207,6 +235,56 @@ class Closely:
         close = (nearest - lefts <= 1 + self._ranking.slop) & (self._slots[nearest] == self._slots[lefts])
         counts = self._counts(lefts[close])
         return self._bm25(counts, part, self._idf(part, left.stem) + self._idf(part, right.stem))
+
+    # --- signs of the query as a whole ---------------------------------------------------------------------------
+
+    def _about(self, words: Sequence[Word]) -> Scores:
+        """The cosine of the query with each page, in the vectors of their words; 0 where it is negative."""
+        asked = self._vectors.query([word.stem for word in words])
+        if not len(asked):
+            return self._nothing
+        alike: Scores = np.maximum(self._directions @ asked, 0.0)
+        return alike
+
+    @cached_property
+    def _titles(self) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """The distinct stems of titles that carry a subject, and the page of each."""
+        at = np.flatnonzero(self._slots % len(PARTS) == _PLACE["title"])
+        found = np.unique(self._slots[at].astype(np.int64) << 24 | self._stems[at])
+        stems = found & 0xFFFFFF
+        found = found[~np.isin(stems, WITHOUT_SUBJECT)]
+        return found & 0xFFFFFF, (found >> 24) // len(PARTS)
+
+    def _covered(self, words: Sequence[Word]) -> Scores:
+        """The share of each title that the words cover, each stem counting as much as it is telling."""
+        stems, pages = self._titles
+        telling = self._vectors.telling(stems)
+        asked = np.isin(stems, [token("", word.stem) >> 8 for word in words])
+        size = len(self.pages)
+        whole = np.bincount(pages, telling, minlength=size)
+        shares: Scores = np.bincount(pages, telling * asked, minlength=size) / np.where(whole, whole, 1)
+        return shares
+
+    def _passage(self, words: Sequence[Word]) -> Scores:
+        """The share of the words, by how telling they are, that the best passage of each text holds: any two
+        neighbouring halves of a passage."""
+        telling = {word.stem: self._idf("body", word.stem) for word in words}
+        total = sum(telling.values())
+        blocks = []
+        for number, stem in enumerate(telling):
+            at = self._at(stem)
+            at = at[self._slots[at] % len(PARTS) == _PLACE["body"]]
+            pages = self._slots[at] // len(PARTS)
+            block = (at - self._body_begins[pages]) // (PASSAGE_WORDS // 2)
+            both = np.concatenate([block, block + 1])
+            keys = (np.concatenate([pages, pages]) * _MOST_BLOCKS + both) * len(telling) + number
+            blocks.append(np.unique(keys))
+        keys = np.concatenate(blocks)
+        places, halves = np.unique(keys // len(telling), return_inverse=True)
+        held = np.bincount(halves, np.array(list(telling.values()))[keys % len(telling)], minlength=len(places))
+        best = self._nothing.copy()
+        np.maximum.at(best, places // _MOST_BLOCKS, held)
+        return best / (total or 1.0)
 
     def _bm25(self, counts: NDArray[np.integer], part: str, idf: float) -> Scores:
         place = _PLACE[part]

@@ -23,9 +23,11 @@ from elunum import geo
 from elunum.errors import IndexVersionError
 from elunum.geo import Comparables
 from elunum.index import build
+from elunum.index import vectors as word_vectors
 from elunum.index.forward import Forward
 from elunum.index.schema import SCALE, Shown, group_of, read_shown
 from elunum.index.tags import Referentiel, load_referentiel
+from elunum.index.vectors import Vectors
 from elunum.model import (
     Collectivite,
     Comparable,
@@ -173,6 +175,7 @@ class _Served:
     spelling: Spelling
     sources: dict[int, str]  # key, tab, name of each source by its number
     forward: Forward
+    vectors: Vectors
     published: dict[str, int]  # documents of each territory, by "commune:68278"
     comparables: Comparables  # among the communes and EPCI that publish
 
@@ -231,11 +234,12 @@ class Engine:
         reasons = {_key(peer.territory): peer.reason for peer in answer.peers}
         wanted = {word.stem for clause in answer.query.clauses for word in subject_words(clause)}
         expressions = [frozenset(word.stem for word in subject_words(other.clause)) for other in answer.others]
+        unit = self._unit(served, answer) if explain and found else 0.0
         hits = []
         for score, address, hidden in found:
             shown = self._shown(served, address)
             html, comparable = snippet(shown.text, wanted, expressions), reasons.get(shown.territory, "")
-            explanation = self._explained(served, answer, address) if explain else ()
+            explanation = self._explained(served, answer, address, unit) if explain else ()
             hits.append(_hit(shown, html, score, hidden, comparable, explanation))
         facets, estimated = self._facets(served, answer)
         return Results(
@@ -475,8 +479,19 @@ class Engine:
             published = _terms_of(searcher, EngineQuery.all_query(), "territory", _GROUPS)
             comparables = self.geo.comparables({key.partition(":")[2] for key in published})
             forward = Forward(path)
+            vectors = word_vectors.read(path, len(forward.keys))
             return _Served(
-                about, target, index, index.schema, searcher, spelling, sources, forward, published, comparables
+                about,
+                target,
+                index,
+                index.schema,
+                searcher,
+                spelling,
+                sources,
+                forward,
+                vectors,
+                published,
+                comparables,
             )
         except (OSError, ValueError):  # tantivy says everything with ValueError
             raise IndexVersionError(
@@ -613,6 +628,7 @@ class Engine:
         """
         searcher = served.searcher
         least, passed = math.inf, 0
+        unit: float | None = None
         for start, limit in _stretches():
             close = start < CLOSELY
             rough, offset = (answer.rough, start) if close else (answer.inner, passed)
@@ -622,9 +638,12 @@ class Engine:
                 addresses = [address for _, address in found]
                 if not answer.sure:
                     addresses = self._inside(served, answer, addresses)
-                scores = self._look(served, answer, addresses).scores if addresses else np.empty(0)
-                best = np.argsort(-scores, kind="stable").tolist()
-                found = [(float(scores[place]), addresses[place]) for place in best]
+                found = []
+                if addresses:
+                    looked = self._look(served, answer, addresses, unit)
+                    unit = looked.unit
+                    best = np.argsort(-looked.scores, kind="stable").tolist()
+                    found = [(float(looked.scores[place]), addresses[place]) for place in best]
             passed += len(found)
             for score, address in found:
                 least = min(least, score)
@@ -639,18 +658,25 @@ class Engine:
         held = {(address.segment_ord, address.doc) for _, address in found}
         return [address for address in addresses if (address.segment_ord, address.doc) in held]
 
-    def _look(self, served: _Served, answer: _Answer, addresses: Sequence[Any]) -> Looked:
-        """What documents score, looked at closely."""
+    def _unit(self, served: _Served, answer: _Answer) -> float:
+        """What the words score on the best of the first documents looked at."""
+        addresses = [at for _, at in served.searcher.search(answer.rough, CANDIDATES, count=False).hits]
+        if addresses and not answer.sure:
+            addresses = self._inside(served, answer, addresses)
+        return self._look(served, answer, addresses).unit if addresses else 0.0
+
+    def _look(self, served: _Served, answer: _Answer, addresses: Sequence[Any], unit: float | None = None) -> Looked:
+        """What documents score, looked at closely. unit: see Closely.look."""
         keys = _keys(served, addresses)
-        closely = Closely(served.forward, keys, _idf(served), self.ranking)
-        looked = closely.look(answer.query, answer.others, list(_gained(served, answer, keys)))
+        closely = Closely(served.forward, served.vectors, keys, _idf(served), self.ranking)
+        looked = closely.look(answer.query, answer.others, list(_gained(served, answer, keys)), unit)
         weights = served.searcher.fast_field_values("weight", list(addresses))
         looked.weigh(FACTOR, np.log2(2 + np.array(weights, float)) / SCALE)
         return looked
 
-    def _explained(self, served: _Served, answer: _Answer, address: Any) -> tuple[tuple[str, float], ...]:
+    def _explained(self, served: _Served, answer: _Answer, address: Any, unit: float) -> tuple[tuple[str, float], ...]:
         """What each sign of relevance gave this result, most first, then what the sum was multiplied by."""
-        given = [(name, float(part[0])) for name, part in self._look(served, answer, [address]).parts]
+        given = [(name, float(part[0])) for name, part in self._look(served, answer, [address], unit).parts]
         *signs, factor = [(name, value) for name, value in given if value]
         return (*sorted(signs, key=lambda part: -part[1]), factor) if signs else ()
 

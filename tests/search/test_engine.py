@@ -548,3 +548,55 @@ def test_results_from_ten_places_do_not_depend_on_their_order_in_the_store(tmp_p
 def test_a_place_without_any_page_is_not_suggested(engine: Engine) -> None:
     assert "place" in {suggestion.kind for suggestion in engine.suggest("Roub")}
     assert "place" not in {suggestion.kind for suggestion in engine.suggest("Quimper")}
+
+
+# --- signs of the query as a whole -------------------------------------------------------------------------------
+
+
+def test_a_page_about_the_subject_comes_before_one_that_has_the_words_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elunum.index.vectors.LEAST_PAGES", 40)
+    monkeypatch.setattr("elunum.index.vectors.COMMON", 0.6)
+    monkeypatch.setattr("elunum.index.vectors.DIMENSIONS", 2)
+    dogs = ["chien laisse muselière", "laisse promenade chien", "muselière promenade laisse", "chien muselière parc"]
+    taxes = ["impôt fiscal déclaration", "déclaration revenu impôt", "revenu fiscal déclaration", "fiscal revenu impôt"]
+    others = [page(f"/{n}", "Page", f"Sujet : {(dogs if n % 2 else taxes)[n // 2 % 4]}") for n in range(40)]
+    pages = [
+        page("/a", "Note", "Le timbre, puis la promenade, le parc."),
+        page("/b", "Note", "Le timbre, puis la déclaration, le revenu."),
+        page("/c", "Note", "Le timbre, puis la muselière, la laisse."),
+    ]
+    engine = engine_over(tmp_path, [*others, *pages])
+    found = engine.search(Search(q="timbre impôt"), explain=True).hits
+    assert found[0].url.endswith("/b")
+    signs = [dict(hit.explanation) for hit in found[:3]]
+    assert signs[0].pop("about") > max(sign.pop("about") for sign in signs[1:])
+    assert signs[0] == pytest.approx(signs[1])  # nothing else sets them apart
+
+
+def test_a_title_of_which_more_was_asked_comes_first(tmp_path: Path) -> None:
+    text = "Le centre de tri reçoit le verre."
+    pages = [
+        page("/1", "Tri, compost, vélos, voirie", text),
+        page("/2", "Tri sélectif", text),
+        page("/3", "Vélos, tri, voirie, compost", text),
+    ]
+    engine = engine_over(tmp_path, pages)
+    found = engine.search(Search(q="tri"), explain=True).hits
+    assert found[0].url.endswith("/2")
+    shares = [dict(hit.explanation)["title covered"] for hit in found]
+    assert shares[0] == pytest.approx(2 * shares[1])
+
+
+def test_words_that_stand_in_one_passage_are_worth_more_than_words_far_apart(tmp_path: Path) -> None:
+    before, between = (" ".join(f"{word}{n}" for n in range(90)) for word in ("mot", "autre"))
+    pages = [
+        page("/loin", "Note", f"{before} verre {between} gymnase"),
+        page("/pres", "Note", f"{before} {between} gymnase un deux trois quatre cinq six verre"),
+    ]
+    engine = engine_over(tmp_path, pages)
+    found = engine.search(Search(q="verre gymnase"), explain=True).hits
+    assert found[0].url.endswith("/pres")
+    near, far = (dict(hit.explanation)["passage"] for hit in found)
+    assert near == pytest.approx(2 * far, rel=0.01)
