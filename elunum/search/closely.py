@@ -30,8 +30,6 @@ K1, B = 1.2, 0.75
 PASSAGE_WORDS = 50
 """Length of a passage."""
 
-_MOST_BLOCKS = 1 << 20
-
 _PLACE = {name: number for number, name in enumerate(PARTS)}
 
 
@@ -249,7 +247,9 @@ class Closely:
     @cached_property
     def _titles(self) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
         """The distinct stems of titles that carry a subject, and the page of each."""
-        at = np.flatnonzero(self._slots % len(PARTS) == _PLACE["title"])
+        kept, whole = self.pages.kept[:, _PLACE["title"]], self.pages.kept.sum(axis=1)
+        begins = np.cumsum(whole) - whole  # a title is the first part of a page
+        at = np.repeat(begins - (np.cumsum(kept) - kept), kept) + np.arange(kept.sum())
         found = np.unique(self._slots[at].astype(np.int64) << 24 | self._stems[at])
         stems = found & 0xFFFFFF
         found = found[~np.isin(stems, WITHOUT_SUBJECT)]
@@ -270,20 +270,15 @@ class Closely:
         neighbouring halves of a passage."""
         telling = {word.stem: self._idf("body", word.stem) for word in words}
         total = sum(telling.values())
-        blocks = []
+        most = int(self.pages.kept[:, _PLACE["body"]].max(initial=0)) // (PASSAGE_WORDS // 2) + 2
+        held = np.zeros((len(self.pages), most, len(telling)), bool)
         for number, stem in enumerate(telling):
             at = self._at(stem)
             at = at[self._slots[at] % len(PARTS) == _PLACE["body"]]
             pages = self._slots[at] // len(PARTS)
-            block = (at - self._body_begins[pages]) // (PASSAGE_WORDS // 2)
-            both = np.concatenate([block, block + 1])
-            keys = (np.concatenate([pages, pages]) * _MOST_BLOCKS + both) * len(telling) + number
-            blocks.append(np.unique(keys))
-        keys = np.concatenate(blocks)
-        places, halves = np.unique(keys // len(telling), return_inverse=True)
-        held = np.bincount(halves, np.array(list(telling.values()))[keys % len(telling)], minlength=len(places))
-        best = self._nothing.copy()
-        np.maximum.at(best, places // _MOST_BLOCKS, held)
+            half = (at - self._body_begins[pages]) // (PASSAGE_WORDS // 2)
+            held[pages, half, number] = held[pages, half + 1, number] = True
+        best: Scores = (held @ np.array(list(telling.values()))).max(axis=1)
         return best / (total or 1.0)
 
     def _bm25(self, counts: NDArray[np.integer], part: str, idf: float) -> Scores:

@@ -33,9 +33,9 @@ class Ranking:
     pair: float = 0.3  # two neighbouring words of the query, side by side in the text
     pair_title: float = 0.5
     slop: int = 3  # words that may stand between the two: « conseil des jeunes » for conseil jeunes
-    about: float = 0.7  # what page and query are about, in word vectors: their cosine
+    about: float = 0.9  # what page and query are about, in word vectors: their cosine
     covered: float = 0.3  # share of the title that was asked for
-    passage: float = 0.25  # share of the words that the best fifty words of the text hold
+    passage: float = 0.4  # share of the words that the best fifty words of the text hold
     synonym: float = 0.5  # another way to say a word, against the word itself
     said_tie: float = 0.0  # share that the weaker ways to say a word still add
     local: float = 5.0  # a page of the territory named in the query, or about it; half for what contains it, and so on
