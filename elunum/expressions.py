@@ -60,14 +60,14 @@ def mark(words: Sequence[str]) -> str:
     return "_".join(words)
 
 
-def marks_in(words: Sequence[str]) -> set[str]:
-    """The marks of the expressions that these stems, in their order, hold."""
+def marks_in(words: Sequence[str]) -> list[str]:
+    """The marks of the expressions that these stems, in their order, hold, as often as they do."""
     known = _by_first()
-    found = set()
+    found = []
     for at, word in enumerate(words):
         for expression in known.get(word, ()):
             if tuple(words[at : at + len(expression)]) == expression:
-                found.add(mark(expression))
+                found.append(mark(expression))
     return found
 
 

@@ -95,6 +95,7 @@ def test_plural_and_gender_share_a_stem(together: str) -> None:
         "université univers",
         "organe organisation",
         "habitat habit",
+        "PLUi pluie",
     ],
 )
 def test_families_that_readers_keep_apart_have_stems_apart(apart: str) -> None:

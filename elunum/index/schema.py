@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from elunum.model import (
 )
 from elunum.text import STOP_WORDS, analyse, nfc, stems
 
-FORMAT = 7
+FORMAT = 8
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000
@@ -38,6 +39,9 @@ STORED_CHARS = 20_000
 
 MAX_INDEXED_WORDS = 100_000
 """Of a document: a longer one is found by its beginning."""
+
+TITLE_TIMES = 4
+"""A word of the title counts for so many more of the text, in the rough order of documents."""
 
 LEAD_WORDS = 80
 """Of a text, counted once more as its beginning."""
@@ -56,8 +60,9 @@ def schema() -> Schema:
     for name in ("title", "title_words", "headings", "lead", "body"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="position")
     builder.add_text_field("body_words", tokenizer_name=SPACED, index_option="freq")
-    # Each stem of each part, once, and the marks of expressions: whether a document answers is one list a word.
-    builder.add_text_field("any", tokenizer_name=SPACED, index_option="basic")
+    # Each stem as often as the page says it, those of its title more, and the marks of expressions: whether a document
+    # answers, and roughly how well, is one list a word.
+    builder.add_text_field("any", tokenizer_name=SPACED, index_option="freq")
     for name in ("address", "anchors"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="freq")
     # Every facet value, as "name:value": counting one column serves all facets. Communes and EPCI are not counted, and
@@ -141,14 +146,14 @@ def fields_of(
     territory = geo.territory(*shown.territory.split(":")) if shown.territory else None
     places = places_of(document, territory, geo)
     said = {name: [stem for _, stem in part] for name, part in parts.items()}
-    marks = {mark for name in ("title", "headings", "body") for mark in marks_in(said[name])}
+    marks = [mark for name in ("title", "headings", "body") for mark in marks_in(said[name])]
     fields: dict[str, Any] = {
         "id": document.id,
         **{name: " ".join(stems_) for name, stems_ in said.items()},
         "title_words": " ".join(word for word, _ in parts["title"]),
         "lead": " ".join(said["body"][:LEAD_WORDS]),
         "body_words": " ".join(word for word, _ in parts["body"]),
-        "any": " ".join(marks.union(*said.values())),
+        "any": " ".join(itertools.chain(marks, said["title"] * TITLE_TIMES, *said.values())),
         "facet": facets_of(document, shown, places),
         "place": places,
         "site": sites_of(document),

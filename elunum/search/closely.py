@@ -18,7 +18,7 @@ from elunum.index.forward import PARTS, Forward, token
 from elunum.index.schema import LEAD_WORDS
 from elunum.index.vectors import WITHOUT_SUBJECT, Vectors
 from elunum.search.parse import Clause, Phrase, Query, Word, is_plain
-from elunum.search.synonyms import Alternative
+from elunum.search.synonyms import Alternative, units
 from elunum.search.tantivy import Ranking
 
 Scores = NDArray[np.floating]
@@ -111,11 +111,15 @@ class Closely:
         """
         looked, ranking = Looked(self._nothing), self._ranking
         words = query.words
+        share: list[Scores] = [np.ones(len(self.pages)) for _ in words]
+        for start, end in units(words, others):
+            share[start:end] = [np.where(self._stand_close(words[start:end]), 1.0, ranking.apart)] * (end - start)
         for place, word in enumerate(words):
-            best = self._nothing
-            for name, given in self._word(word):
-                looked.add(name, given)
-                best = best + given
+            best: Scores = self._nothing
+            for name, whole in self._word(word):
+                kept = whole * share[place]
+                looked.add(name, kept)
+                best = best + kept
             ways = [
                 (other.text, self._clause(other.clause) * ((1.0 if other.same else ranking.synonym) / _length(other)))
                 for other in others
@@ -222,16 +226,28 @@ class Closely:
         whole: NDArray[np.integer] = at[self._slots[at] == self._slots[at + length - 1]]
         return whole
 
+    def _stand_close(self, words: Sequence[Word]) -> NDArray[np.bool_]:
+        """Whether each two neighbours among these words stand side by side, in this order, somewhere on the page; one
+        word without subject may stand between."""
+        close = np.ones(len(self.pages), bool)
+        for left, right in pairwise(words):
+            close &= self._counts(self._near(left, right, 2)).any(axis=1)
+        return close
+
+    def _near(self, left: Word, right: Word, steps: int) -> NDArray[np.integer]:
+        """Where the left one stands with the right one so many words after it, at most."""
+        lefts, rights = self._at(left.stem), self._at(right.stem)
+        if not len(rights):
+            return rights
+        after = np.minimum(np.searchsorted(rights, lefts, "right"), len(rights) - 1)
+        nearest = rights[after]
+        away = nearest - lefts
+        near: NDArray[np.integer] = lefts[(away > 0) & (away <= steps) & (self._slots[nearest] == self._slots[lefts])]
+        return near
+
     def _pair(self, part: str, left: Word, right: Word) -> Scores:
         """What two words are worth that stand close together, in this order."""
-        lefts, rights = self._at(left.stem), self._at(right.stem)
-        if not len(lefts) or not len(rights):
-            return self._nothing
-        after = np.searchsorted(rights, lefts, "right")
-        lefts, after = lefts[after < len(rights)], after[after < len(rights)]
-        nearest = rights[after]
-        close = (nearest - lefts <= 1 + self._ranking.slop) & (self._slots[nearest] == self._slots[lefts])
-        counts = self._counts(lefts[close])
+        counts = self._counts(self._near(left, right, 1 + self._ranking.slop))
         return self._bm25(counts, part, self._idf(part, left.stem) + self._idf(part, right.stem))
 
     # --- signs of the query as a whole ---------------------------------------------------------------------------

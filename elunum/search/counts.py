@@ -8,10 +8,10 @@ a facet that holds a tenth of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import tantivy
-from tantivy import Occur
 from tantivy import Query as EngineQuery
 
 from elunum.index.schema import SAMPLE_LEVELS
@@ -44,29 +44,30 @@ class Counted:
         return rounded(count * self.factor) if self.factor > 1 else count
 
 
-def counted(searcher: tantivy.Searcher, schema: tantivy.Schema, query: EngineQuery, up_to: int) -> Counted:
-    """The set of documents that `query` finds. up_to: the largest set that is counted one by one; 0 for any."""
+Found = Callable[[Sequence[EngineQuery]], EngineQuery]
+"""The documents of a set that all of some queries let through."""
+
+
+def counted(searcher: tantivy.Searcher, schema: tantivy.Schema, found: Found, up_to: int) -> Counted:
+    """A set of documents, counted. up_to: the largest set that is counted one by one; 0 for any."""
     finest = level_of(searcher.num_docs, PROBED)
     if not up_to or searcher.num_docs <= up_to or not finest:
-        return Counted(query, count(searcher, query))
-    probe = sampled(schema, query, finest)
+        return Counted(found([]), count(searcher, found([])))
+    probe = found([sample(schema, finest)])
     seen = count(searcher, probe)
     expected = seen * 2**finest
     level = min(level_of(expected, SAMPLED), finest)
     if expected <= up_to or not level:
-        return Counted(query, count(searcher, query))
+        return Counted(found([]), count(searcher, found([])))
     if level < finest:
-        probe = sampled(schema, query, level)
+        probe = found([sample(schema, level)])
         seen = count(searcher, probe)
     return Counted(probe, rounded(seen * 2**level), 2**level)
 
 
-def sampled(schema: tantivy.Schema, query: EngineQuery, level: int, by: str = "page") -> EngineQuery:
-    """The documents of the sample of that level that `query` finds; `by` publisher, all pages of some publishers."""
-    if level == 0:
-        return query
-    sample = EngineQuery.const_score_query(EngineQuery.term_query(schema, "sample", f"{by}:{level}", "basic"), 0.0)
-    return EngineQuery.boolean_query([(Occur.Must, query), (Occur.Must, sample)])
+def sample(schema: tantivy.Schema, level: int, by: str = "page") -> EngineQuery:
+    """The documents of the sample of that level, 1 at least; `by` publisher, all pages of some publishers."""
+    return EngineQuery.term_query(schema, "sample", f"{by}:{level}", "basic")
 
 
 def count(searcher: tantivy.Searcher, query: EngineQuery) -> int:

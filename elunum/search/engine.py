@@ -54,7 +54,7 @@ from elunum.search.snippet import snippet
 from elunum.search.spelling import Spelling
 from elunum.search.synonyms import Alternative, alternatives, clause_of
 from elunum.search.synonyms import shown as also_shown
-from elunum.search.tantivy import Gain, Ranking, subject_words
+from elunum.search.tantivy import Gain, Ranking, Sought, subject_words
 from elunum.settings import Settings
 from elunum.text import STOP_WORDS, analyse, fold, spans, stems, words
 
@@ -72,10 +72,10 @@ PEERS = 100
 ENOUGH = 200
 """Results with all the words from which those that lack some are left out. Measured: fewer costs recall."""
 
-CANDIDATES = 100
+CANDIDATES = 150
 """Documents looked at closely for a first page; the next stretches are each twice as long."""
 
-CLOSELY = 700
+CLOSELY = 1_050
 """Beyond, results keep their rough order."""
 
 PASSED_OVER = 20_000
@@ -190,9 +190,9 @@ class _Answer:
 
     query: Query
     asked: Search
-    main: EngineQuery  # the documents that answer the words
+    sought: Sought
     filters: dict[str, EngineQuery]
-    inside: EngineQuery  # both
+    inside: EngineQuery  # the documents that answer the words and pass the filters
     counted: Counted  # the same
     gains: tuple[Gain, ...]  # what only adds to scores
     rough: EngineQuery  # the order in which documents are looked at
@@ -535,30 +535,35 @@ class Engine:
         relaxed = False
         levels = {words, -(-words * 3 // 5), 1} if asked.sort != "pertinence" else {words, 1}
         for level in sorted(levels, reverse=True) if words > 1 else (words,):
-            main = compiled.matching(schema, query, others, named, level, ranking)
-            inside = compiled.together(main, filters.values())
-            counted = self._counted(served, inside)
+            sought = Sought(schema, query, others, named, level, ranking)
+            counted = self._counted(served, sought, filters.values())
             relaxed = relaxed or (level == words > 1 and counted.total == 0)
             if counted.total >= (1 if asked.sort != "pertinence" else ENOUGH):
                 break
         gains = tuple(gain for gain in gains if served.searcher.doc_freq(gain.field, gain.value))
-        rough = compiled.sketch(schema, query, others, gains, ranking)
-        inner = EngineQuery.boolean_query([(Occur.Must, _unscored(inside)), (Occur.Should, rough)])
+        bounds = tuple(filters.values())
+        inside, inner = sought.found(bounds), sought.found(bounds, gains, scored=True)
         strict = level > 1 or filters or query.without or len(query.words) < len(query.clauses)
-        sure = not strict and not others
-        if strict and not self._mostly(served, counted, rough):
+        sure = not strict and not gains  # what only gains by its place has none of the words, maybe
+        rough = sought.sketch(gains)
+        if strict and not self._mostly(served, counted, replace(sought, level=1)):
             rough, sure = inner, True
         return _Answer(
-            query, asked, main, filters, inside, counted, gains, rough, inner, sure, others, peers, named, relaxed
+            query, asked, sought, filters, inside, counted, gains, rough, inner, sure, others, peers, named, relaxed
         )
 
-    def _counted(self, served: _Served, query: EngineQuery) -> Counted:
-        return counts.counted(served.searcher, served.schema, query, self.settings.search.count_up_to)
+    def _counted(self, served: _Served, sought: Sought, filters: Iterable[EngineQuery]) -> Counted:
+        bounds = tuple(filters)
 
-    def _mostly(self, served: _Served, counted: Counted, rough: EngineQuery) -> bool:
+        def found(within: Sequence[EngineQuery]) -> EngineQuery:
+            return sought.found((*bounds, *within))
+
+        return counts.counted(served.searcher, served.schema, found, self.settings.search.count_up_to)
+
+    def _mostly(self, served: _Served, counted: Counted, any_word: Sought) -> bool:
         """Whether so many are results, and so large a part of what is looked at, that the others may be passed over
         one by one: cheaper then than asking of each document whether it is a result."""
-        return not counted.exact and counted.total * MOSTLY >= self._counted(served, rough).total
+        return not counted.exact and counted.total * MOSTLY >= self._counted(served, any_word, ()).total
 
     def _page(self, served: _Served, answer: _Answer) -> tuple[int, list[tuple[float, Any, int]]]:
         """How many results there are, and those of the page: score, address, how many more of the same publisher."""
@@ -585,14 +590,15 @@ class Engine:
             found = _terms(served, answer.inside, "group", _GROUPS)
             return len(found), found
         level = counts.level_of(len(served.sources), counts.SAMPLED_PUBLISHERS)
-        sample = counts.sampled(served.schema, answer.inside, level, by="publisher")
-        found = _terms(served, sample, "group", _GROUPS)
+        some = [counts.sample(served.schema, level, by="publisher")] if level else []
+        found = _terms(served, answer.sought.found((*answer.filters.values(), *some)), "group", _GROUPS)
         return counts.rounded(len(found) * 2**level), found
 
     def _pages_of(self, served: _Served, answer: _Answer, groups: Sequence[int]) -> dict[int, int]:
         """How many results each of these publishers has."""
         theirs = EngineQuery.term_set_query(served.schema, "group", list(groups))
-        return _terms(served, compiled.together(answer.inside, [theirs]), "group", len(groups) + 1)
+        found = answer.sought.found((*answer.filters.values(), theirs))
+        return _terms(served, found, "group", len(groups) + 1)
 
     def _in_order(self, served: _Served, answer: _Answer) -> Iterator[_Found]:
         """The results of an answer, best or newest first."""
@@ -685,7 +691,7 @@ class Engine:
 
         A facet already chosen counts what choosing another value instead would return.
         """
-        main, filters, asked = answer.main, answer.filters, answer.asked
+        filters, asked = answer.filters, answer.asked
         values: dict[str, dict[str, int]] = {name: {} for name in FACETS}
         estimated = set() if answer.counted.exact else set(FACETS)
         for key, count in _facet_counts(served, answer.counted, sources=True).items():
@@ -696,8 +702,8 @@ class Engine:
             if name == "enjeu" and asked.combine == "et":
                 continue  # all of them must hold: each counts inside those already chosen
             if filter_ in filters:
-                rest = compiled.together(main, (query for other, query in filters.items() if other != filter_))
-                counted = self._counted(served, rest)
+                others = (query for other, query in filters.items() if other != filter_)
+                counted = self._counted(served, answer.sought, others)
                 again = _facet_counts(served, counted, f"{name}:", sources=name == "source")
                 values[name] = {key.partition(":")[2]: count for key, count in again.items()}
                 estimated = estimated - {name} if counted.exact else estimated | {name}

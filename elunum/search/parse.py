@@ -15,7 +15,7 @@ The tree is flat and its size is bounded, so time is linear in the text; no engi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
@@ -46,6 +46,7 @@ class Word:
     word: str  # folded
     stem: str
     exact: bool = False  # quoted: this form, accents and case aside; it must hold, and is never corrected
+    joined: bool = False  # by a hyphen to the word before
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
             continue
         piece = f"{match['name']} {quoted or bare or ''}" if match["name"] else (quoted or bare or "")
         exact = quoted is not None
-        found = tuple(Word(piece[s.start : s.end], s.word, s.stem, exact) for s in spans(piece))[:room]
+        found = tuple(_words(piece, exact))[:room]
         room -= len(found)
         if not found:
             continue
@@ -173,6 +174,14 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
         either = False
     typed = tuple(clause for clause in clauses if isinstance(clause, Word) and not clause.exact)
     return Query(_with_subject(clauses), tuple(without), inside, tuple(dict.fromkeys(outside)), typed)
+
+
+def _words(piece: str, exact: bool) -> Iterator[Word]:
+    end = -1
+    for span in spans(piece):
+        joined = end >= 0 and piece[end : span.start] == "-"
+        yield Word(piece[span.start : span.end], span.word, span.stem, exact, joined)
+        end = span.end
 
 
 def _with_subject(clauses: list[Clause]) -> tuple[Clause, ...]:

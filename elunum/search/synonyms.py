@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -73,3 +73,15 @@ def clause_of(text: str) -> Word | Phrase | None:
 def shown(found: Iterable[Alternative]) -> tuple[str, ...]:
     """The texts of the alternatives, each once, in order."""
     return tuple(dict.fromkeys(alternative.text for alternative in found))
+
+
+def units(words: Sequence[Word], others: Sequence[Alternative]) -> Iterator[tuple[int, int]]:
+    """The plain words, from start to end (excluded), that say one thing together: joined by hyphens (« tiers-lieux »),
+    or an expression of our lists (« espace de travail partagé »)."""
+    start = 0
+    for place in range(1, len(words) + 1):
+        if place == len(words) or not words[place].joined:
+            if place - start > 1:
+                yield start, place
+            start = place
+    yield from dict.fromkeys((other.start, other.end) for other in others if other.end - other.start > 1)

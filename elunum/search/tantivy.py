@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from tantivy import FieldType, Occur, Schema
 from tantivy import Query as Engine
@@ -14,7 +13,7 @@ from elunum.index.schema import bare_site, group_of, name_key
 from elunum.model import Comparable, Search, Territory
 from elunum.search.parse import Clause, Either, Phrase, Query, Word, is_plain
 from elunum.search.places import Place
-from elunum.search.synonyms import Alternative
+from elunum.search.synonyms import Alternative, units
 from elunum.text import STOP_WORDS
 
 
@@ -32,12 +31,12 @@ class Ranking:
     exact_body: float = 0.2
     pair: float = 0.3  # two neighbouring words of the query, side by side in the text
     pair_title: float = 0.5
+    apart: float = 0.4  # of what a word is worth, left where what it says with its neighbours is not said
     slop: int = 3  # words that may stand between the two: « conseil des jeunes » for conseil jeunes
     about: float = 0.9  # what page and query are about, in word vectors: their cosine
     covered: float = 0.3  # share of the title that was asked for
     passage: float = 0.4  # share of the words that the best fifty words of the text hold
     synonym: float = 0.5  # another way to say a word, against the word itself
-    said_tie: float = 0.0  # share that the weaker ways to say a word still add
     local: float = 5.0  # a page of the territory named in the query, or about it; half for what contains it, and so on
     home: float = 40.0  # the home page of the territory, when the query asks for its site
     closeness: float = 8.0  # with like=: the closest collectivité gains this much
@@ -68,94 +67,82 @@ class Gain:
         return _gain(Engine.term_query(schema, self.field, self.value, "basic"), self.gain)
 
 
-def matching(
-    schema: Schema,
-    query: Query,
-    others: Sequence[Alternative] = (),
-    named: Sequence[Place] = (),
-    at_least: int = 1,
-    ranking: Ranking = DEFAULT,
-) -> Engine:
-    """The documents that answer. Phrases, quoted words and alternatives must hold; of the plain words, `at_least`.
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What the words of a query look for: phrases and quoted words must hold; of the plain words, `level`.
 
-    others: other ways to say some of the plain words; one stands for each word it covers.
-    named: territories that plain words name; a page of the territory needs not repeat its name.
-    Plain words do not score here: one field, `any`, says where they stand.
+    Words are looked for in one field, `any`, that has each stem as often as its page says it: one list a word tells
+    which documents answer, and roughly how well.
     """
-    parts: list[tuple[Occur, Engine]] = []
-    if words := query.words:
-        each = []
-        for place, word in enumerate(words):
-            ways = [_anywhere(schema, word)]
-            ways += [_holds(schema, other.clause) for other in others if other.start <= place < other.end]
-            ways += [_place(schema, t) for found in _naming(named, place) for t in found.territories]
-            each.append(_one_of(ways))
-        if at_least >= len(each):
-            parts += [(Occur.Must, _gain(way, 0.0)) for way in each]
-        else:
-            some = Engine.boolean_query([(Occur.Should, way) for way in each], at_least)
-            parts.append((Occur.Must, _gain(some, 0.0)))
-    return Engine.boolean_query([*parts, *_required(schema, query, ranking)])
+
+    schema: Schema
+    query: Query
+    others: Sequence[Alternative]  # other ways to say some of the plain words; one stands for each word it covers
+    named: Sequence[Place]  # territories that plain words name; a page of the territory needs not repeat its name
+    level: int
+    ranking: Ranking
+
+    def found(self, within: Sequence[Engine] = (), gains: Sequence[Gain] = (), scored: bool = False) -> Engine:
+        """The documents that answer, within all of these. scored: by how often they say the words, and by `gains`.
+
+        Where one of several lists suffices, each is looked up within the others' bounds: the engine reads whole lists
+        that stand beside each other, and passes over what is bounded.
+        """
+        words = self.query.words
+        parts: list[tuple[Occur, Engine]] = [(Occur.Must, _gain(one, 0.0)) for one in within]
+        if words and self.level >= len(words):
+            for place in range(len(words)):
+                ways = self._ways(place)
+                parts.append((Occur.Must, ways[0] if len(ways) == 1 else _any_of([_both(w, within) for w in ways])))
+        elif words and self.level > 1:
+            each = [_any_of(self._ways(place)) for place in range(len(words))]
+            parts.append((Occur.Must, Engine.boolean_query([(Occur.Should, one) for one in each], self.level)))
+        elif words:
+            parts.append((Occur.Must, _any_of([_both(w, within) for n in range(len(words)) for w in self._ways(n)])))
+        parts += _required(self.schema, self.query, self.ranking)
+        if not scored:
+            return _gain(Engine.boolean_query(parts), 0.0)
+        return Engine.boolean_query([*parts, *((Occur.Should, gain.query(self.schema)) for gain in gains)])
+
+    def sketch(self, gains: Sequence[Gain]) -> Engine:
+        """Every list that could make a document answer, side by side and nothing else: the only shape of query whose
+        best documents the engine finds without looking at all of them (block-max WAND, Ding and Suel 2011)."""
+        words = [word for clause in self.query.clauses for word in subject_words(clause)]
+        ways = [_anywhere(self.schema, word.stem) for word in words]
+        ways += [self._said(other) for other in self.others]
+        for start, end in units(self.query.words, self.others):
+            ways.append(_anywhere(self.schema, mark([word.stem for word in self.query.words[start:end]])))
+        for gain in gains:
+            term = Engine.term_query(self.schema, gain.field, gain.value, "freq")
+            ways.append(_boosted(term, gain.gain / TYPICAL_IDF))
+        return Engine.boolean_query([(Occur.Should, way) for way in ways])
+
+    def _ways(self, place: int) -> list[Engine]:
+        """Each way to answer the plain word at this place."""
+        ways = [_anywhere(self.schema, self.query.words[place].stem)]
+        ways += [self._said(other) for other in self.others if other.start <= place < other.end]
+        named = [found for found in self.named if found.start <= place < found.end]
+        return ways + [_place(self.schema, territory) for found in named for territory in found.territories]
+
+    def _said(self, other: Alternative) -> Engine:
+        """Pages that say it otherwise: those that hold an expression of several words are marked with it."""
+        clause = other.clause
+        term = clause.stem if isinstance(clause, Word) else mark([word.stem for word in clause.words])
+        share = (1.0 if other.same else self.ranking.synonym) / (other.end - other.start)
+        return _boosted(_anywhere(self.schema, term), share)
 
 
-def words_query(
-    schema: Schema,
-    query: Query,
-    others: Sequence[Alternative] = (),
-    named: Sequence[Place] = (),
-    at_least: int = 1,
-    ranking: Ranking = DEFAULT,
-) -> Engine:
-    """What `matching` finds, scored. Looking for the words in their fields costs more, so it is done once an answer.
-
-    others: other ways to say some of the plain words; one stands for each word it covers.
-    named: territories that plain words name; a page of the territory needs not repeat its name.
-    """
-    parts: list[tuple[Occur, Engine]] = []
-    words = query.words
-    if words:
-        each = []
-        for place, word in enumerate(words):
-            said = [
-                _boosted(
-                    clause_query(schema, other.clause, ranking),
-                    (1.0 if other.same else ranking.synonym) / (other.end - other.start),
-                )
-                for other in others
-                if other.start <= place < other.end
-            ]
-            said += [
-                Engine.const_score_query(_place(schema, territory), ranking.local / (found.end - found.start))
-                for found in named
-                if found.start <= place < found.end
-                for territory in found.territories
-            ]
-            own = word_query(schema, word, ranking)
-            each.append(Engine.disjunction_max_query([own, *said], ranking.said_tie) if said else own)
-        parts.append((Occur.Must, Engine.boolean_query([(Occur.Should, q) for q in each], min(at_least, len(each)))))
-        parts += [(Occur.Should, bonus) for _, bonus in pairs(schema, words, ranking)]
-    return Engine.boolean_query([*parts, *_required(schema, query, ranking)])
+def _anywhere(schema: Schema, term: str) -> Engine:
+    return Engine.term_query(schema, "any", term, "freq")
 
 
-def sketch(
-    schema: Schema,
-    query: Query,
-    others: Sequence[Alternative] = (),
-    gains: Sequence[Gain] = (),
-    ranking: Ranking = DEFAULT,
-) -> Engine:
-    """Roughly how `words_query` orders documents, as terms side by side and nothing else: the only shape of query whose
-    best documents the engine finds without looking at all of them (block-max WAND, Ding and Suel 2011)."""
-    words = [word for clause in query.clauses for word in subject_words(clause)]
-    parts = [part for word in words for _, part in word_parts(schema, word, ranking)]
-    for other in others:
-        share = (1.0 if other.same else ranking.synonym) / (other.end - other.start)
-        for word in subject_words(other.clause):
-            parts += [_boosted(part, share) for _, part in word_parts(schema, word, ranking)]
-    for gain in gains:
-        term = Engine.term_query(schema, gain.field, gain.value, "freq")
-        parts.append(_boosted(term, gain.gain / TYPICAL_IDF))
-    return Engine.boolean_query([(Occur.Should, part) for part in parts])
+def _both(way: Engine, within: Sequence[Engine]) -> Engine:
+    bounds = [(Occur.Must, _gain(one, 0.0)) for one in within]
+    return Engine.boolean_query([(Occur.Must, way), *bounds]) if bounds else way
+
+
+def _any_of(ways: Sequence[Engine]) -> Engine:
+    return ways[0] if len(ways) == 1 else Engine.boolean_query([(Occur.Should, way) for way in ways])
 
 
 def subject_words(clause: Clause) -> Iterator[Word]:
@@ -180,24 +167,6 @@ def _required(schema: Schema, query: Query, ranking: Ranking) -> list[tuple[Occu
     parts = [(Occur.Must, clause_query(schema, clause, ranking)) for clause in query.clauses if not is_plain(clause)]
     parts += [(Occur.MustNot, clause_query(schema, clause, ranking)) for clause in query.without]
     return parts if query.clauses else [*parts, (Occur.Must, _gain(Engine.all_query(), 1.0))]
-
-
-def _naming(named: Sequence[Place], place: int) -> list[Place]:
-    return [found for found in named if found.start <= place < found.end]
-
-
-def _anywhere(schema: Schema, word: Word) -> Engine:
-    return Engine.term_query(schema, "any", word.stem, "basic")
-
-
-def _holds(schema: Schema, clause: Word | Phrase) -> Engine:
-    """Whether an expression of ours stands on a page: pages that hold one of several words are marked with it."""
-    term = clause.stem if isinstance(clause, Word) else mark([word.stem for word in clause.words])
-    return Engine.term_query(schema, "any", term, "basic")
-
-
-def _one_of(ways: Sequence[Engine]) -> Engine:
-    return ways[0] if len(ways) == 1 else Engine.boolean_query([(Occur.Should, way) for way in ways])
 
 
 def near(named: Sequence[Place], around: Sequence[Territory], home: bool, ranking: Ranking = DEFAULT) -> Iterator[Gain]:
@@ -290,19 +259,6 @@ def _exactly(schema: Schema, words: Sequence[Word], found: Engine) -> Engine:
     return Engine.boolean_query([(Occur.Must, found), *((Occur.Must, _gain(form, 0.0)) for form in forms)])
 
 
-def pairs(schema: Schema, words: Sequence[Word], ranking: Ranking) -> list[Labelled]:
-    """Each two neighbouring words, close together in the text or in the title."""
-    return [
-        (
-            f"{field}: {left.stem} {right.stem}",
-            _boosted(_phrase(schema, field, [left.stem, right.stem], ranking.slop), w),
-        )
-        for left, right in pairwise(words)
-        for field, w in (("body", ranking.pair), ("title", ranking.pair_title))
-        if w
-    ]
-
-
 def _phrase(schema: Schema, field: str, stems: Sequence[str], slop: int = 0) -> Engine:
     return Engine.phrase_query(schema, field, list(stems), slop)
 
@@ -319,6 +275,8 @@ def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) ->
     found: dict[str, Engine] = {}
 
     def facet(name: str, values: Sequence[str]) -> Engine:
+        if len(values) == 1:  # a set is made whole before it is asked; a term is passed over
+            return Engine.term_query(schema, "facet", f"{name}:{values[0]}", "basic")
         return Engine.term_set_query(schema, "facet", [f"{name}:{value}" for value in values])
 
     if search.enjeu:

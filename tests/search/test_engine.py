@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from elunum import geo
 from elunum.errors import QueryError
-from elunum.model import Hit, Link, Results, Search, Source
+from elunum.model import Document, Hit, Link, Results, Search, Source
 from elunum.search.engine import FACETS, Engine
 from elunum.search.request import from_params
 from elunum.search.spelling import MAX_DOUBTED
@@ -600,3 +600,25 @@ def test_words_that_stand_in_one_passage_are_worth_more_than_words_far_apart(tmp
     assert found[0].url.endswith("/pres")
     near, far = (dict(hit.explanation)["passage"] for hit in found)
     assert near == pytest.approx(2 * far, rel=0.01)
+
+
+def _about_other_things() -> list[Document]:
+    """Pages without the words that are looked for, so that those words tell something."""
+    return [page(f"/autre-{n}", f"Voirie, dossier {n}", "Le chantier de la rue avance.") for n in range(60)]
+
+
+def test_words_joined_by_a_hyphen_are_looked_for_together(tmp_path: Path) -> None:
+    apart = "La porte, une porte ; on ouvre bien plus loin le grand drapeau, puis deux drapeaux."
+    pages = [page(f"/{n}", "Portes de la ville, rues, places et drapeau", apart) for n in range(3)]
+    pages.append(page("/un", "Cérémonie", "Un enfant sera porte-drapeau du village cette année."))
+    engine = engine_over(tmp_path, [*_about_other_things(), *pages])
+    assert ask(engine, "porte-drapeau").hits[0].title == "Cérémonie"
+    assert ask(engine, "porte drapeau").hits[0].title != "Cérémonie"
+
+
+def test_a_known_expression_comes_before_pages_that_have_its_words_apart(tmp_path: Path) -> None:
+    apart = "Un tiers, le tiers payant ; on cherche bien plus loin les lieux, un lieu de culte."
+    pages = [page(f"/{n}", "Tiers et le choix nouveau de ses lieux", apart) for n in range(3)]
+    pages.append(page("/un", "Ouverture", "Un tiers-lieu ouvre ses portes en mai dans la commune."))
+    engine = engine_over(tmp_path, [*_about_other_things(), *pages])
+    assert ask(engine, "tiers lieux").hits[0].title == "Ouverture"
