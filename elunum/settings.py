@@ -145,6 +145,7 @@ class SiteSettings(_Section):
         "http://127.0.0.1:8000", description="Public address, used in feeds and the API documentation"
     )
     operator: str = Field("", description="Who runs this service, shown in the legal notice")
+    hosting: str = Field("", description="Who hosts this service, name and address, shown in the legal notice")
     contact: str = Field("", description="Address shown to webmasters and to people who ask for removal")
     demo: bool = Field(False, description="Say on every page that the content is an example")
 

@@ -254,3 +254,17 @@ def test_an_empty_page_offers_to_be_told_when_a_page_appears(client: httpx.Clien
 def test_no_page_has_an_image_that_could_fail_to_load(client: httpx.Client) -> None:
     for path in PAGES:
         assert not re.search(r"<img|<picture|background-image", client.get(path).text), path
+
+
+def test_the_legal_notice_names_who_publishes_and_who_hosts(content: Settings) -> None:
+    named = {
+        "operator": "Syndicat d’exemple",
+        "hosting": "Centre <b>d’exemple</b>, 1 rue des Lilas",
+        "contact": "a@b.example",
+    }
+    settings = content.model_copy(update={"site": content.site.model_copy(update=named)})
+    shown = rendered(app.create_app(settings), views.text_page("mentions.html"), "/mentions-legales", "")
+    assert "Syndicat d’exemple" in shown
+    assert "Centre &lt;b&gt;d’exemple&lt;/b&gt;, 1 rue des Lilas" in shown
+    assert "a@b.example" in shown
+    assert "Non renseigné" not in shown
