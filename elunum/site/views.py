@@ -359,6 +359,11 @@ _PLACES = {
     "place": "Lieu cherché", "home page": "Page d’accueil du lieu cherché", "site": "Page d’accueil du site de ce nom",
     "comparable": "Commune comparable",
 }  # fmt: skip
+_WHOLE = {
+    "about": "Sujet proche de celui de la demande, d’après les mots qui vont ensemble dans les pages",
+    "title covered": "Part du titre que la demande contient",
+    "passage": "Mots de la demande réunis dans un même passage",
+}
 
 
 def sign(name: str) -> str:
@@ -368,6 +373,8 @@ def sign(name: str) -> str:
         return f"«\u00a0{value}\u00a0» {_SIGNS[field]}"
     if field in _PLACES:
         return f"{_PLACES[field]}\u00a0: {value}"
+    if name in _WHOLE:
+        return _WHOLE[name]
     if name == FACTOR:
         return "Le tout multiplié, pour l’âge de la page, qui la publie et qui y mène"
     return f"«\u00a0{name}\u00a0», cherché aussi"

@@ -268,3 +268,13 @@ def test_the_legal_notice_names_who_publishes_and_who_hosts(content: Settings) -
     assert "Centre &lt;b&gt;d’exemple&lt;/b&gt;, 1 rue des Lilas" in shown
     assert "a@b.example" in shown
     assert "Non renseigné" not in shown
+
+
+@pytest.mark.parametrize("q", ["budget participatif", "tiers-lieux", "mairie de Rixheim", "qualité de l’eau", "CCAS"])
+def test_every_sign_that_made_a_score_is_told_in_french(content: Settings, q: str) -> None:
+    results = app.create_app(content).state.context.engine.search(Search(q=q), explain=True)
+    assert results.hits
+    for hit in results.hits:
+        for name, _ in hit.explanation:
+            if "cherché aussi" in views.sign(name):  # what is left when no other sign is known by that name
+                assert name in results.also
