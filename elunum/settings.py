@@ -123,7 +123,7 @@ class SearchSettings(_Section):
     max_query_chars: int = Field(1_000, ge=1, description="Longer queries are refused, characters")
     max_page: int = Field(100, ge=1, description="Last page of results that can be asked for")
     count_up_to: int = Field(
-        10_000,
+        5_000,
         ge=0,
         description="Results counted one by one; beyond, counts are estimated and said to be; 0 counts all",
     )

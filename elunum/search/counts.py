@@ -15,6 +15,7 @@ import tantivy
 from tantivy import Query as EngineQuery
 
 from elunum.index.schema import SAMPLE_LEVELS
+from elunum.search.tantivy import Bound
 
 SAMPLED = 2_500
 """Fewest documents that a sample is expected to hold of what is counted."""
@@ -44,8 +45,8 @@ class Counted:
         return rounded(count * self.factor) if self.factor > 1 else count
 
 
-Found = Callable[[Sequence[EngineQuery]], EngineQuery]
-"""The documents of a set that all of some queries let through."""
+Found = Callable[[Sequence[Bound]], EngineQuery]
+"""The documents of a set that are within some bounds."""
 
 
 def counted(searcher: tantivy.Searcher, schema: tantivy.Schema, found: Found, up_to: int) -> Counted:
@@ -65,9 +66,9 @@ def counted(searcher: tantivy.Searcher, schema: tantivy.Schema, found: Found, up
     return Counted(probe, rounded(seen * 2**level), 2**level)
 
 
-def sample(schema: tantivy.Schema, level: int, by: str = "page") -> EngineQuery:
+def sample(schema: tantivy.Schema, level: int, by: str = "page") -> Bound:
     """The documents of the sample of that level, 1 at least; `by` publisher, all pages of some publishers."""
-    return EngineQuery.term_query(schema, "sample", f"{by}:{level}", "basic")
+    return Bound(EngineQuery.term_query(schema, "sample", f"{by}:{level}", "basic"), listed=True)
 
 
 def count(searcher: tantivy.Searcher, query: EngineQuery) -> int:

@@ -54,7 +54,7 @@ from elunum.search.snippet import snippet
 from elunum.search.spelling import Spelling
 from elunum.search.synonyms import Alternative, alternatives, clause_of
 from elunum.search.synonyms import shown as also_shown
-from elunum.search.tantivy import Gain, Ranking, Sought, subject_words
+from elunum.search.tantivy import Bound, Gain, Ranking, Sought, subject_words
 from elunum.settings import Settings
 from elunum.text import STOP_WORDS, analyse, fold, spans, stems, words
 
@@ -191,7 +191,7 @@ class _Answer:
     query: Query
     asked: Search
     sought: Sought
-    filters: dict[str, EngineQuery]
+    filters: dict[str, Bound]
     inside: EngineQuery  # the documents that answer the words and pass the filters
     counted: Counted  # the same
     gains: tuple[Gain, ...]  # what only adds to scores
@@ -552,10 +552,10 @@ class Engine:
             query, asked, sought, filters, inside, counted, gains, rough, inner, sure, others, peers, named, relaxed
         )
 
-    def _counted(self, served: _Served, sought: Sought, filters: Iterable[EngineQuery]) -> Counted:
+    def _counted(self, served: _Served, sought: Sought, filters: Iterable[Bound]) -> Counted:
         bounds = tuple(filters)
 
-        def found(within: Sequence[EngineQuery]) -> EngineQuery:
+        def found(within: Sequence[Bound]) -> EngineQuery:
             return sought.found((*bounds, *within))
 
         return counts.counted(served.searcher, served.schema, found, self.settings.search.count_up_to)
@@ -596,7 +596,7 @@ class Engine:
 
     def _pages_of(self, served: _Served, answer: _Answer, groups: Sequence[int]) -> dict[int, int]:
         """How many results each of these publishers has."""
-        theirs = EngineQuery.term_set_query(served.schema, "group", list(groups))
+        theirs = Bound(EngineQuery.term_set_query(served.schema, "group", list(groups)))
         found = answer.sought.found((*answer.filters.values(), theirs))
         return _terms(served, found, "group", len(groups) + 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tantivy import FieldType, Occur, Schema
 from tantivy import Query as Engine
@@ -67,6 +68,13 @@ class Gain:
         return _gain(Engine.term_query(schema, self.field, self.value, "basic"), self.gain)
 
 
+class Bound(NamedTuple):
+    """Documents that a filter lets through, or a sample."""
+
+    documents: Engine
+    listed: bool = False  # whether the index has them as one list, which costs nothing to look up twice
+
+
 @dataclass(frozen=True, slots=True)
 class Sought:
     """What the words of a query look for: phrases and quoted words must hold; of the plain words, `level`.
@@ -82,23 +90,24 @@ class Sought:
     level: int
     ranking: Ranking
 
-    def found(self, within: Sequence[Engine] = (), gains: Sequence[Gain] = (), scored: bool = False) -> Engine:
+    def found(self, within: Sequence[Bound] = (), gains: Sequence[Gain] = (), scored: bool = False) -> Engine:
         """The documents that answer, within all of these. scored: by how often they say the words, and by `gains`.
 
-        Where one of several lists suffices, each is looked up within the others' bounds: the engine reads whole lists
-        that stand beside each other, and passes over what is bounded.
+        Where one of several lists suffices, each is looked up within the bounds that are lists too: the engine reads
+        whole lists that stand beside each other, and passes over what is bounded.
         """
         words = self.query.words
-        parts: list[tuple[Occur, Engine]] = [(Occur.Must, _gain(one, 0.0)) for one in within]
+        lists = [one.documents for one in within if one.listed]
+        parts: list[tuple[Occur, Engine]] = [(Occur.Must, _gain(one.documents, 0.0)) for one in within]
         if words and self.level >= len(words):
             for place in range(len(words)):
                 ways = self._ways(place)
-                parts.append((Occur.Must, ways[0] if len(ways) == 1 else _any_of([_both(w, within) for w in ways])))
+                parts.append((Occur.Must, ways[0] if len(ways) == 1 else _any_of([_both(w, lists) for w in ways])))
         elif words and self.level > 1:
             each = [_any_of(self._ways(place)) for place in range(len(words))]
             parts.append((Occur.Must, Engine.boolean_query([(Occur.Should, one) for one in each], self.level)))
         elif words:
-            parts.append((Occur.Must, _any_of([_both(w, within) for n in range(len(words)) for w in self._ways(n)])))
+            parts.append((Occur.Must, _any_of([_both(w, lists) for n in range(len(words)) for w in self._ways(n)])))
         parts += _required(self.schema, self.query, self.ranking)
         if not scored:
             return _gain(Engine.boolean_query(parts), 0.0)
@@ -270,9 +279,10 @@ def _boosted(query: Engine, weight: float) -> Engine:
 # --- filters -----------------------------------------------------------------------------------------------------
 
 
-def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) -> dict[str, Engine]:
-    """One query for each parameter that filters, by its name. All of them must hold; they do not score."""
+def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) -> dict[str, Bound]:
+    """One bound for each parameter that filters, by its name. All of them must hold; they do not score."""
     found: dict[str, Engine] = {}
+    several = {name for name in ("enjeu", "kind", "type") if len(getattr(search, name)) > 1}
 
     def facet(name: str, values: Sequence[str]) -> Engine:
         if len(values) == 1:  # a set is made whole before it is asked; a term is passed over
@@ -306,17 +316,18 @@ def filters(schema: Schema, search: Search, peers: Sequence[Comparable] = ()) ->
     if search.like:
         groups = [_group(peer) for peer in peers]
         found["like"] = Engine.term_set_query(schema, "group", groups) if groups else Engine.empty_query()
-    return {name: Engine.const_score_query(query, 0.0) for name, query in found.items()}
+    unlisted = several | {"population", "date", "like"}
+    return {name: Bound(_gain(query, 0.0), name not in unlisted) for name, query in found.items()}
 
 
-def typed(schema: Schema, query: Query) -> dict[str, Engine]:
+def typed(schema: Schema, query: Query) -> dict[str, Bound]:
     """What the operators among the words let through, as one filter more; none without operators."""
-    inside = [(Occur.Must, one) for one in filters(schema, query.inside).values()]
-    outside = [(Occur.MustNot, together(Engine.all_query(), filters(schema, one).values())) for one in query.outside]
+    inside = [(Occur.Must, one.documents) for one in filters(schema, query.inside).values()]
+    outside = [(Occur.MustNot, _all_of(filters(schema, one).values())) for one in query.outside]
     if not inside and not outside:
         return {}
     held = Engine.boolean_query([*(inside or [(Occur.Must, Engine.all_query())]), *outside])
-    return {"typed": Engine.const_score_query(held, 0.0)}
+    return {"typed": Bound(_gain(held, 0.0))}
 
 
 def closeness(peers: Sequence[Comparable], ranking: Ranking = DEFAULT) -> Iterator[Gain]:
@@ -335,7 +346,5 @@ def _between(schema: Schema, field: str, low: int, high: int | None) -> Engine:
     return Engine.range_query(schema, field, FieldType.Unsigned, low, high)
 
 
-def together(main: Engine, required: Iterable[Engine], optional: Iterable[Engine] = ()) -> Engine:
-    """The main query with filters, and with what only adds to the score."""
-    extra = [(Occur.Must, query) for query in required] + [(Occur.Should, query) for query in optional]
-    return Engine.boolean_query([(Occur.Must, main), *extra]) if extra else main
+def _all_of(bounds: Iterable[Bound]) -> Engine:
+    return Engine.boolean_query([(Occur.Must, Engine.all_query()), *((Occur.Must, one.documents) for one in bounds)])
