@@ -260,7 +260,9 @@ class Guard:
             return
         self._arrived += 1
         asked = self._count(scope)
-        if self.per_minute and asked > self.per_minute and _address(scope):
+        # The style sheet of the refusal itself, and little else, stands under /static/: it is never refused for that.
+        too_many = self.per_minute and asked > self.per_minute and not scope["path"].startswith("/static/")
+        if too_many and _address(scope):
             await _refusal(scope, 429, self.counts.retry_after_s())(scope, receive, send)
             return
         received: list[Message] = []

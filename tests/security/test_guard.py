@@ -136,6 +136,8 @@ def test_a_network_that_asks_too_much_gets_429_and_when_to_come_back() -> None:
         asked = [get(port, "/recherche?q=secret", "X-Real-IP: 198.51.100.7") for _ in range(7)]
         other = get(port, "/recherche", "X-Real-IP: 198.51.100.8")
         api = get(port, "/api/v1/search", "X-Real-IP: 198.51.100.7")
+        style = get(port, "/static/elunum.css", "X-Real-IP: 198.51.100.7")
+    assert status(style) == 200, "a refusal looks like the site"
     assert [status(received) for received in asked] == [200] * 5 + [429] * 2
     assert status(other) == 200
     refusal = asked[-1].decode()
