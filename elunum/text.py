@@ -146,7 +146,7 @@ def stem(word: str) -> str:
     """The stem of a folded word: plural and gender removed, families left apart.
 
     Deliberately light: « collectivité » is not « collecte », « logement » is not « log », « commune » is not
-    « communication ». See docs/decisions/stems.md for what was measured.
+    « communication ». See docs/decisions/french-words.md for what was measured.
     """
     if word in _IRREGULAR:
         return _IRREGULAR[word]

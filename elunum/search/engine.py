@@ -630,7 +630,7 @@ class Engine:
     def _by_relevance(self, served: _Served, answer: _Answer) -> Iterator[_Found]:
         """Documents in the rough order, each stretch of them put in the order of what they score, looked at closely.
 
-        Beyond CLOSELY of them the rough order stays: nobody compares the seven-hundredth result with the next.
+        Beyond CLOSELY of them the rough order stays: nobody compares the thousandth result with the next.
         """
         searcher = served.searcher
         least, passed = math.inf, 0
