@@ -892,6 +892,7 @@ def _idf(served: _Served) -> Callable[[str, str], float]:
     """Inverse document frequency of a term in a field, as the engine counts it."""
     searcher, documents = served.searcher, served.searcher.num_docs
 
+    @cache  # for as long as one request: pairs and passages ask again of the same words
     def idf(field: str, term: str) -> float:
         held = searcher.doc_freq(field, term)
         return math.log1p((documents - held + 0.5) / (held + 0.5))
