@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("relevance", "enjeux", "extract", "sources", "search", "build", "site", "crawl", "replica")
+BENCHES = ("relevance", "spelling", "enjeux", "extract", "sources", "search", "build", "site", "crawl", "replica")
 
 
 def main() -> int:
