@@ -140,8 +140,11 @@ def nginx_refusal() -> str:
 
 
 @contextmanager
-def nginx(upstream: int, folder: Path, conf: Path = NGINX_CONF) -> Iterator[Process]:
-    """nginx with the configuration we ship, byte for byte, in front of a service's port; plain HTTP on a free port."""
+def nginx(upstream: int, folder: Path, conf: Path = NGINX_CONF, traced: bool = True) -> Iterator[Process]:
+    """nginx with the configuration we ship, byte for byte, in front of a service's port; plain HTTP on a free port.
+
+    traced: under strace, where there is one, which serves a crowd some fifteen times fewer requests.
+    """
     prefix = folder / "nginx"
     (prefix / "tmp").mkdir(parents=True)
     prefix.chmod(0o755)  # its workers run as another user
@@ -152,15 +155,15 @@ def nginx(upstream: int, folder: Path, conf: Path = NGINX_CONF) -> Iterator[Proc
     (prefix / "listen.conf").write_text(f"listen 127.0.0.1:{port};\nserver_name localhost;\n")
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     options = ["-p", str(prefix), "-c", "nginx.conf", "-e", "stderr", "-g", f"daemon off; pid {prefix}/pid;"]
-    with _running("proxy (nginx)", [program, *options], port, dict(os.environ), folder) as process:
+    with _running("proxy (nginx)", [program, *options], port, dict(os.environ), folder, traced) as process:
         yield process
 
 
 @contextmanager
 def _running(
-    name: str, command: list[str], port: int, environment: Mapping[str, str], folder: Path
+    name: str, command: list[str], port: int, environment: Mapping[str, str], folder: Path, traced: bool = True
 ) -> Iterator[Process]:
-    log = folder / f"trace-{port}" if trace.available() else None
+    log = folder / f"trace-{port}" if traced and trace.available() else None
     words = [*trace.command(log), *command] if log else command
     popen = subprocess.Popen(
         words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -26,7 +26,8 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from elunum.site.replies import HEADERS, NO_STORE, TEMPLATES
 
@@ -82,12 +83,21 @@ class Patient(HttpToolsProtocol):
         self._in_head = True
         self._asking: asyncio.TimerHandle | None = None
         self._taking: asyncio.TimerHandle | None = None
+        self._at_work: RequestResponseCycle | None = None
         self._await_request(HEAD_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._asked()
         self._taken()
+        if self._at_work is not None:
+            # uvicorn tells the last request that came, not the one at work before it: its answer would be a crash.
+            self._at_work.disconnected = True
+            self._at_work.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._at_work = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -365,6 +367,26 @@ def test_many_requests_on_one_connection_are_answered_in_order() -> None:
         one = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         received = exchange(port, one * 199 + one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert received.count(b"HTTP/1.1 200") == 200
+
+
+def test_a_reader_who_leaves_after_the_first_of_several_answers_is_no_fault_of_the_service() -> None:
+    written: list[str] = []
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.3)  # the reader leaves meanwhile
+        try:
+            await Response("x")(scope, receive, send)
+            written.append("")
+        except RuntimeError as error:
+            written.append(str(error))
+
+    with serving(watched) as port:
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+            assert status(connection.recv(65_536)) == 200
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() resets
+        assert status(get(port)) == 200
+    assert written == ["", "", ""]
 
 
 def test_a_form_arrives_whole_through_the_guard() -> None:
