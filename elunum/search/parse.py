@@ -24,7 +24,7 @@ from typing import Any
 from elunum import geo
 from elunum.errors import QueryError
 from elunum.index.tags import load_referentiel
-from elunum.model import Search
+from elunum.model import Search, Territory
 from elunum.search.request import from_params, read_date
 from elunum.text import STOP_WORDS, fold, nfc, spans, words
 
@@ -122,6 +122,9 @@ _OPERATORS = {
 }
 """What each operator, folded, filters: a parameter, or one of its own."""
 
+_PUNCTUATION = ".,;!?)"
+"""Of the sentence around an operator: no part of its value."""
+
 _TERRITORIES = {"commune", "epci", "departement", "region"}
 
 
@@ -144,7 +147,7 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
         if bare in ("OR", "OU") and not match["minus"] and not match["name"]:
             either = bool(clauses)
             continue
-        if match["name"] and (meant := _meant(match["name"], quoted or bare or "")):
+        if match["name"] and (meant := _meant(match["name"], _value(match))):
             if match["minus"]:
                 outside.append(replace(Search(), **meant))
             else:
@@ -176,6 +179,11 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
     return Query(_with_subject(clauses), tuple(without), inside, tuple(dict.fromkeys(outside)), typed)
 
 
+def _value(match: re.Match[str]) -> str:
+    """What an operator is followed by, without the punctuation of the sentence."""
+    return (match["q1"] or match["q2"] or match["q3"] or match["bare"] or "").rstrip(_PUNCTUATION)
+
+
 def _words(piece: str, exact: bool) -> Iterator[Word]:
     end = -1
     for span in spans(piece):
@@ -193,7 +201,6 @@ def _with_subject(clauses: list[Clause]) -> tuple[Clause, ...]:
 def _meant(name: str, value: str) -> dict[str, Any]:
     """The parameters that an operator stands for; none when it is no operator of ours or its value has no meaning."""
     parameter = _OPERATORS.get(fold(name))
-    value = value.rstrip(".,;!?)")
     if parameter is None:
         return {}
     if parameter == "before":
@@ -203,7 +210,7 @@ def _meant(name: str, value: str) -> dict[str, Any]:
         first, last = read_date(value), read_date(value, end=True)
         return {"since": first, "until": last} if first and last else {}
     if parameter in _TERRITORIES:
-        value = _code(parameter, value)
+        value = next((territory.code for territory in _territories(parameter, value)), "")
     elif parameter in ("type", "lang", "kind"):
         value = fold(value)
     elif parameter in ("enjeu", "service"):
@@ -216,17 +223,39 @@ def _meant(name: str, value: str) -> dict[str, Any]:
     return {parameter: found} if found else {}
 
 
-def _code(kind: str, value: str) -> str:
-    """The code of the territory meant by a name or a code, or by a postal code of one commune alone; or ""."""
+@dataclass(frozen=True, slots=True)
+class Homonym:
+    """An operator whose name several territories bear."""
+
+    typed: str  # « commune:Saint-Denis », as it stands in the query
+    operator: str  # « commune »
+    taken: Territory  # the most populated
+    others: tuple[Territory, ...]
+
+
+def homonyms(text: str) -> tuple[Homonym, ...]:
+    """The operators of a query that could mean several territories, in order, with the one that was taken."""
+    found = []
+    for match in _TOKEN.finditer(nfc(text)):
+        kind = _OPERATORS.get(fold(match["name"] or ""), "")
+        if kind in _TERRITORIES:
+            taken, *others = _territories(kind, _value(match)) or (None,)
+            if taken and others:
+                typed = match[0].removeprefix("-").rstrip(_PUNCTUATION)
+                found.append(Homonym(typed, match["name"], taken, tuple(others)))
+    return tuple(found)
+
+
+def _territories(kind: str, value: str) -> tuple[Territory, ...]:
+    """The territories meant by a code, by a postal code of one commune alone, or by a name: several may bear it, the
+    most populated first."""
     places = geo.load()
     found = places.territory(kind, value.upper())
     if found is None and kind == "commune":
         served = places.by_postal_code(value)
         # A postal code before a retired INSEE code: 75001 is the centre of Paris, and was Alfortville's until 1968.
         found = served[0] if len(served) == 1 else places.commune(value.upper())
-    if found is None:
-        found = next(iter(places.named(value, kind)), None)
-    return found.code if found else ""
+    return (found,) if found else places.named(value, kind)
 
 
 def _named(parameter: str, value: str) -> str:

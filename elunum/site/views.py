@@ -27,10 +27,12 @@ from elunum.index.build import read_about
 from elunum.index.tags import Expression, Referentiel, load_referentiel
 from elunum.model import Document, DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
 from elunum.search.engine import FACTOR, PEERS
+from elunum.search.parse import homonyms
 from elunum.search.request import from_params
 from elunum.site import links, metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
 from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of, split
+from elunum.text import nfc
 
 KINDS: dict[str, str] = {
     "commune": "commune", "epci": "intercommunalité", "departement": "département", "region": "région",
@@ -53,6 +55,9 @@ PANEL = {
 """Facets in the order of the panel, below the enjeux; those the engine does not give are left out."""
 
 ROWS_OF_A_FACET = 8
+
+NAMESAKES = 5
+"""Territories of one name that are listed beside the one that was taken; operators of which this is said."""
 
 TRANSVERSAL = "Thèmes transversaux"
 """What the enjeux without a domaine are shown under."""
@@ -110,6 +115,16 @@ class Domaine(Group):
 
 
 @dataclass(frozen=True, slots=True)
+class Namesake:
+    """An operator whose name several territories bear: which was taken, and the query that takes each of the others."""
+
+    typed: str
+    taken: str
+    others: tuple[tuple[str, str], ...]  # label, query
+    more: int  # others that are not listed
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """A way out of an empty page of results."""
 
@@ -131,6 +146,7 @@ async def search(request: Request) -> Response:
         results=results,
         heading=f"«\u00a0{what.search.q}\u00a0»" if what.search.q else "Toutes les pages",
         chips=list(active_filters(here, what)),
+        namesakes=list(namesakes(here, what)),
         compared=compared(here, what.search.like, results.peers or 0) if what.search.like else "",
         domaines=domaines_of(here.referentiel, what, results),
         groups=groups_of(what, results),
@@ -138,6 +154,21 @@ async def search(request: Request) -> Response:
         pages=numbers_of_pages(what.search, results.total, here.settings.search.max_page),
         ways=list(ways_out(here, what, results.suggestion)) if not results.total else [],
     )
+
+
+def namesakes(here: Context, what: Asked) -> Iterator[Namesake]:
+    """Each operator typed whose name several territories bear (« commune:Saint-Denis »)."""
+    for one in homonyms(what.search.q)[:NAMESAKES]:
+        others = one.others[:NAMESAKES]
+        codes = [nfc(what.search.q).replace(one.typed, f"{one.operator}:{other.code}", 1) for other in others]
+        links = tuple((_placed(here, other), what.to(q=q)) for other, q in zip(others, codes, strict=True))
+        yield Namesake(one.typed, _placed(here, one.taken), links, len(one.others) - len(others))
+
+
+def _placed(here: Context, territory: Territory) -> str:
+    """« Saint-Denis (Aude) »: a name with what tells it from its namesakes."""
+    departement = here.geo.departement(territory.departement) if territory.departement else None
+    return f"{territory.name} ({departement.name if departement else territory.code})"
 
 
 def compared(here: Context, like: str, peers: int) -> str:

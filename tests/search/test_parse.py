@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from elunum.errors import QueryError
 from elunum.model import Search
-from elunum.search.parse import MAX_PHRASES, MAX_WORDS, Clause, Either, Phrase, Query, Word, parse
+from elunum.search.parse import MAX_PHRASES, MAX_WORDS, Clause, Either, Phrase, Query, Word, homonyms, parse
 
 
 def _shape(clause: Clause) -> object:
@@ -149,6 +149,13 @@ def test_of_words_without_a_subject_alone_the_first_are_searched() -> None:
 def test_words_past_the_limit_are_left_out() -> None:
     query = parse(" ".join(f"mot{n}" for n in range(150)))
     assert len(query.clauses) == MAX_WORDS
+
+
+def test_of_several_territories_of_one_name_the_most_populated_is_taken_and_the_others_are_told() -> None:
+    (one,) = homonyms("eau -commune:Saint-Denis, commune:Rixheim commune:93066 commune:Nulpartville")
+    assert one.typed == "commune:Saint-Denis"
+    assert parse("eau commune:Saint-Denis").inside.commune == one.taken.code == "97411"
+    assert [other.code for other in one.others] == ["93066", "11339", "30247"]
 
 
 PIECES = st.sampled_from(

@@ -244,6 +244,15 @@ def test_a_former_commune_leads_to_that_of_today(client: httpx.Client) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/collectivites/74010")
 
 
+def test_an_operator_that_names_several_communes_says_which_and_leads_to_the_others(client: httpx.Client) -> None:
+    text = client.get("/recherche?q=eau+commune:Saint-Denis").text
+    assert "<strong>commune:Saint-Denis</strong>\u00a0: ce sont les pages de Saint-Denis (La Réunion)" in text
+    other = re.search(r'href="([^"]*)">Saint-Denis \(Aude\)</a>', text)
+    assert other
+    assert "q=eau+commune%3A11339" in html.unescape(other[1])
+    assert "ce sont les pages de" not in client.get("/recherche?q=eau+commune:11339").text
+
+
 def test_an_empty_page_offers_to_be_told_when_a_page_appears(client: httpx.Client) -> None:
     text = client.get("/recherche?q=zzyzx&kind=commune").text
     feed = re.search(r'<a href="(/recherche\.atom\?[^"]*)">Suivre cette recherche</a>', text)
