@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from elunum.index import personal
 from elunum.index.documents import Documents
 from elunum.index.update import update
 from elunum.model import Document, DocumentId, Page
-from elunum.settings import Settings
+from elunum.settings import CHECKOUT, Settings
 from elunum.sources import SourceList
 
 
@@ -73,6 +74,22 @@ def test_a_page_about_private_people_is_kept_out_by_the_rule_named(title: str, u
 )
 def test_a_guide_and_the_acts_of_elected_people_stay(title: str, url: str) -> None:
     assert personal.rule_of(document(title, f"https://ville.example{url}"), personal.rules()) == ""
+
+
+def test_on_real_pages_the_rules_keep_out_no_guide_and_most_private_pages() -> None:
+    """tests/judged/personal.csv: see « Personal data » in docs/operating.md for where its pages come from."""
+    wrong, kept_out, private = [], 0, 0
+    with (CHECKOUT / "tests" / "judged" / "personal.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            rule = personal.rule_of(replace(document(row["title"], row["url"]), text=row["start"]), personal.rules())
+            if row["private"] == "1":
+                private += 1
+                kept_out += bool(rule)
+            elif rule:
+                wrong.append((rule, row["url"]))
+    assert wrong == []
+    assert private == 16
+    assert kept_out >= 10
 
 
 def test_the_first_heading_and_the_first_lines_tell_what_a_page_is_about() -> None:
