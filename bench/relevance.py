@@ -2,7 +2,7 @@
 
     python -m bench.relevance [--only cdtn] [--set title=1.5 ...]     exit 1 when a score falls under its floor
 
-`--set` tries another weight of elunum.search.tantivy.Ranking and prints the paired difference with its standard error:
+`--set` tries another weight of elunum.search.ranking.Ranking and prints the paired difference with its standard error:
 a gain smaller than two errors is noise. Needs ../shared (or ELUNUM_SHARED); exits with 2 where it is absent.
 """
 
@@ -25,7 +25,7 @@ from elunum.index.tags import Tagger, load_referentiel
 from elunum.model import DocumentId, Kind, Search, Source
 from elunum.search.engine import Engine
 from elunum.search.evaluate import query_scores, read_documents, read_judged, read_queries
-from elunum.search.tantivy import DEFAULT, Ranking
+from elunum.search.ranking import DEFAULT, Ranking
 from elunum.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]

@@ -32,6 +32,7 @@ from elunum.index import links, vectors
 from elunum.index import schema as fields
 from elunum.index.documents import Documents
 from elunum.index.forward import Forward, ForwardWriter
+from elunum.index.postings import Postings, PostingsWriter
 from elunum.index.tags import load_referentiel
 from elunum.model import Document, DocumentId
 from elunum.settings import Settings
@@ -209,7 +210,11 @@ def write(
     vocabulary = read_vocabulary(version) if last else Counter()
     added = removed = 0
     gone = []
-    with closing(ForwardWriter(version)) as forward:
+    before = settings.index_dir / last.version if last else None
+    with (
+        closing(ForwardWriter(version)) as forward,
+        closing(PostingsWriter(version, Postings(before) if before else None)) as postings,
+    ):
         served = index.searcher()
         for number, id_, document in changes:
             revision = max(revision, number)
@@ -222,17 +227,18 @@ def write(
                 gone.append(fields.key_of(id_))
                 continue
             level, parts = (levels or {}).get(host_of(document.url), 0), fields.parts_of(document)
-            found = fields.fields_of(document, parts, geography, referentiel, level)
-            forward.add(found["key"], parts)
-            writer.add_document(tantivy.Document.from_dict(found, schema))
+            found = fields.indexed(document, parts, geography, referentiel, level)
+            forward.add(found.page.key, parts)
+            postings.add(found.page, found.words)
+            writer.add_document(tantivy.Document.from_dict(found.fields, schema))
             added += 1
-            vocabulary.update(_words(fields.decode_shown(found["shown"])))
+            vocabulary.update(_words(fields.decode_shown(found.fields["shown"])))
             if document.fetched_at and (fetched_at is None or document.fetched_at > fetched_at):
                 fetched_at = document.fetched_at
         writer.commit()
         writer.wait_merging_threads()
-        before = settings.index_dir / last.version if last else None
         forward.finish(Forward(before) if before else None, gone)
+        postings.finish(gone)
     vectors.write(version, before, forward.keys)
     index.reload()
     searcher = index.searcher()
@@ -243,7 +249,7 @@ def write(
         now,
         revision,
         searcher.num_docs,
-        len(count_sources(searcher)),
+        len(count_sources(version)),
         referentiel.version,
         fetched_at,
         referentiel.names,
@@ -288,11 +294,12 @@ def read_levels(version: Path) -> dict[str, int]:
     return {host: int(level) for host, tab, level in (line.partition("\t") for line in lines) if tab}
 
 
-def count_sources(searcher: tantivy.Searcher) -> dict[str, int]:
-    """Documents of each source."""
-    asked = {"sources": {"terms": {"field": "source", "size": 200_000}}}
-    found = searcher.aggregate(tantivy.Query.all_query(), asked)["sources"]["buckets"]
-    return {bucket["key"]: bucket["doc_count"] for bucket in found}
+def count_sources(version: Path) -> dict[str, int]:
+    """Documents of each source of a version, by its key."""
+    postings, found = Postings(version), Counter[str]()
+    for source, count in postings.sources(postings.everything).items():
+        found[source.partition("\t")[0]] += count  # whatever its name: a source may be called otherwise
+    return found
 
 
 def _served(settings: Settings) -> About | None:
@@ -342,6 +349,7 @@ def _ready(version: Path) -> tantivy.Searcher:
     read_vocabulary(version)
     read_levels(version)
     vectors.read(version, len(Forward(version).keys))
+    Postings(version)
     return open_index(version).searcher()
 
 
@@ -393,17 +401,11 @@ def _losses(about: About, served: About, lost: Mapping[str, tuple[int, int]]) ->
 
 def _lost(settings: Settings, version: Path, served: About) -> dict[str, tuple[int, int]]:
     """Sources that lost most of their documents since the served version: how many they had and have."""
-    before, after = Counter[str](), Counter[str]()
-    for counted, searcher in (
-        (before, _ready(settings.index_dir / served.version)),
-        (after, open_index(version).searcher()),
-    ):
-        for key, count in count_sources(searcher).items():
-            counted[key.partition("\t")[0]] += count  # whatever its name: a source may be called otherwise
+    before, after = (count_sources(settings.index_dir / served.version), count_sources(version))
     found = {
-        source: (count, after[source])
+        source: (count, after.get(source, 0))
         for source, count in before.items()
-        if count >= MUCH and after[source] < count / 5
+        if count >= MUCH and after.get(source, 0) < count / 5
     }
     return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
 

@@ -112,23 +112,23 @@ class Forward:
 
     def __init__(self, folder: Path) -> None:
         tokens, keys, records = (folder / name for name in _NAMES)
-        self.keys: NDArray[np.uint64] = _mapped(keys, np.dtype("<u8"))
-        self.records = _mapped(records, _RECORD)
-        self.tokens: NDArray[np.uint32] = _mapped(tokens, np.dtype("<u4"))
+        self.keys: NDArray[np.uint64] = mapped(keys, np.dtype("<u8"))
+        self.records = mapped(records, _RECORD)
+        self.tokens: NDArray[np.uint32] = mapped(tokens, np.dtype("<u4"))
         if len(self.keys) != len(self.records):
             raise ValueError(f"{keys} and {records} are not of one version")
         kept = self.records["kept"]
         self.mean_kept: NDArray[np.float64] = kept.mean(axis=0) if len(kept) else np.ones(len(PARTS))
         self.mean_length = float(self.records["length"].mean()) if len(kept) else 1.0
 
-    def places(self, keys: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    def places(self, keys: Sequence[int] | NDArray[np.unsignedinteger]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Where the pages with these keys stand among all, and which of them are here."""
         wanted = np.array(keys, np.uint64)
         places = np.searchsorted(self.keys, wanted)
         places[places == len(self.keys)] = 0
         return places, self.keys[places] == wanted if len(self.keys) else np.zeros(len(wanted), bool)
 
-    def pages(self, keys: Sequence[int]) -> Pages:
+    def pages(self, keys: Sequence[int] | NDArray[np.unsignedinteger]) -> Pages:
         """The pages with these keys, in that order; a page that is not here has no tokens."""
         places, here = self.places(keys)
         records = self.records[places] if len(self.keys) else np.zeros(len(places), _RECORD)
@@ -140,7 +140,8 @@ class Forward:
         return Pages(tokens, kept, np.where(here, records["length"], 0).astype(np.int64))
 
 
-def _mapped(path: Path, dtype: np.dtype) -> NDArray:  # type: ignore[type-arg]  # of the type given
+def mapped(path: Path, dtype: np.dtype) -> NDArray:  # type: ignore[type-arg]  # of the type given
+    """The array in a file. Raises OSError when there is none, ValueError when it is cut."""
     size = path.stat().st_size
     if size % dtype.itemsize:
         raise ValueError(f"{path} is cut")

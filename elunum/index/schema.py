@@ -17,6 +17,7 @@ from tantivy import DocAddress, Index, Schema, SchemaBuilder, Searcher, TextAnal
 from elunum.expressions import marks_in
 from elunum.geo import Geo
 from elunum.index.forward import Analysed
+from elunum.index.postings import Page, term
 from elunum.index.tags import Referentiel
 from elunum.model import (
     TERRITORIAL_KINDS,
@@ -31,7 +32,7 @@ from elunum.model import (
 )
 from elunum.text import STOP_WORDS, analyse, nfc, stems
 
-FORMAT = 8
+FORMAT = 9
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000
@@ -60,26 +61,12 @@ def schema() -> Schema:
     for name in ("title", "title_words", "headings", "lead", "body"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="position")
     builder.add_text_field("body_words", tokenizer_name=SPACED, index_option="freq")
-    # Each stem as often as the page says it, those of its title more, and the marks of expressions: whether a document
-    # answers, and roughly how well, is one list a word.
-    builder.add_text_field("any", tokenizer_name=SPACED, index_option="freq")
     for name in ("address", "anchors"):
         builder.add_text_field(name, tokenizer_name=SPACED, index_option="freq")
-    # Every facet value, as "name:value": counting one column serves all facets. Communes and EPCI are not counted, and
-    # stay out of it: thousands of values would cost more than the rest of an answer.
-    builder.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
-    builder.add_text_field("place", tokenizer_name="raw", index_option="freq")  # as the fields of words: see `sketch`
-    builder.add_text_field("site", tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("source", tokenizer_name="raw", index_option="basic", fast=True)  # key, tab, name
-    builder.add_unsigned_field("publisher", fast=True)  # number of the source: cheaper to count than its text
-    builder.add_text_field("territory", tokenizer_name="raw", index_option="basic", fast=True)
-    builder.add_unsigned_field("group", indexed=True, fast=True)  # who publishes: the territory, or else the source
-    builder.add_unsigned_field("day", indexed=True, fast=True)  # proleptic ordinal; 0 without a date
-    builder.add_unsigned_field("news", fast=True)  # the same, or else the day it was first seen
-    builder.add_unsigned_field("population", indexed=True, fast=True)  # absent when unknown
+    builder.add_text_field("facet", tokenizer_name="raw", index_option="basic")  # see `facets_of`
+    builder.add_unsigned_field("group", indexed=True)  # who publishes: the territory, or else the source
     builder.add_float_field("weight", fast=True)  # see `weight_of`
-    builder.add_unsigned_field("key", indexed=True, fast=True)  # the id as a number: which documents to look at again
-    builder.add_text_field("sample", tokenizer_name="raw", index_option="basic")  # see `samples_of`
+    builder.add_unsigned_field("key", indexed=True, fast=True)  # the id as a number: its row in the postings
     builder.add_bytes_field("shown", stored=True)
     return builder.build()
 
@@ -138,40 +125,53 @@ def parts_of(document: Document) -> dict[str, Analysed]:
     }
 
 
-def fields_of(
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What the index holds of a document."""
+
+    page: Page  # in the postings, with its words
+    words: list[str]  # each stem as often as the page says it, those of its title more, and the marks of expressions
+    fields: dict[str, Any]  # as the engine takes them
+
+
+def indexed(
     document: Document, parts: Mapping[str, Analysed], geo: Geo, referentiel: Referentiel, level: int = 0
-) -> dict[str, Any]:
-    """The fields of a document, as the engine takes them. level: how central its host is, see links.py."""
+) -> Indexed:
+    """What the index holds of a document. level: how central its host is, see links.py."""
     shown = shown_of(document, geo, referentiel)
     territory = geo.territory(*shown.territory.split(":")) if shown.territory else None
     places = places_of(document, territory, geo)
     said = {name: [stem for _, stem in part] for name, part in parts.items()}
     marks = [mark for name in ("title", "headings", "body") for mark in marks_in(said[name])]
+    facets, weight = facets_of(document, shown, places), weight_of(document, level)
+    day = document.date.toordinal() if document.date else 0
+    named = (("facet", facets), ("place", places), ("site", sites_of(document)))
+    population = shown.source.population
+    page = Page(
+        key=key_of(document.id),
+        weight=weight,
+        day=day,
+        news=day or (document.first_seen.toordinal() if document.first_seen else 0),
+        population=-1 if population is None else population,
+        publisher=shown.territory or shown.source_key,
+        source=f"{shown.source_key}\t{shown.source.name}",
+        facets=facets,
+        terms=[term(field, value) for field, values in named for value in values],
+    )
     fields: dict[str, Any] = {
         "id": document.id,
         **{name: " ".join(stems_) for name, stems_ in said.items()},
         "title_words": " ".join(word for word, _ in parts["title"]),
         "lead": " ".join(said["body"][:LEAD_WORDS]),
         "body_words": " ".join(word for word, _ in parts["body"]),
-        "any": " ".join(itertools.chain(marks, said["title"] * TITLE_TIMES, *said.values())),
-        "facet": facets_of(document, shown, places),
-        "place": places,
-        "site": sites_of(document),
-        "source": f"{shown.source_key}\t{shown.source.name}",
-        "publisher": group_of(shown.source_key),
-        "group": group_of(shown.territory or shown.source_key),
-        "day": document.date.toordinal() if document.date else 0,
-        "news": appeared.toordinal() if (appeared := document.date or document.first_seen) else 0,
-        "weight": weight_of(document, level),
-        "key": key_of(document.id),
-        "sample": samples_of(document.id, shown.territory or shown.source_key),
+        "facet": facets,
+        "group": group_of(page.publisher),
+        # The engine multiplies by log2(2 + field).
+        "weight": 2**weight - 2,
+        "key": page.key,
         "shown": _encoder.encode(shown),
     }
-    if shown.source.population is not None:
-        fields["population"] = shown.source.population
-    if shown.territory:
-        fields["territory"] = shown.territory
-    return fields
+    return Indexed(page, [*marks, *said["title"] * TITLE_TIMES, *itertools.chain(*said.values())], fields)
 
 
 def shown_of(document: Document, geo: Geo, referentiel: Referentiel) -> Shown:
@@ -344,21 +344,6 @@ def key_of(id_: DocumentId) -> int:
     return group_of(id_)
 
 
-SAMPLE_LEVELS = 16
-"""Samples that exist: each holds half of what the last one holds, so the smallest one in 65,536."""
-
-
-def samples_of(id_: DocumentId, publisher: str) -> list[str]:
-    """The samples a document belongs to: "page:4" holds one page in 16, "publisher:4" all pages of one publisher in 16.
-
-    A document is always in the same ones, whatever the version: counts estimated on them do not jump at night.
-    """
-    numbers = (("page", group_of(f"sample {id_}")), ("publisher", group_of(f"sample {publisher}")))
-    return [
-        f"{by}:{level}" for by, number in numbers for level in range(1, SAMPLE_LEVELS + 1) if number % 2**level == 0
-    ]
-
-
 def source_key(document: Document) -> str:
     """Host and path of the source, without www. and final slash: what the parameter `site` accepts."""
     return bare_site(document.source.url if document.source else f"//{urlsplit(document.url).netloc}")
@@ -409,10 +394,6 @@ YEARLY = 0.02
 """A page one year younger scores this much more, all else equal."""
 
 
-SCALE = 3.0
-"""What every weight is multiplied by on its way to the engine; the order of results does not depend on it."""
-
-
 def listing_of(document: Document) -> float:
     """Share of the text of a web page that is links, 0 to 1."""
     if document.type != "html" or not document.text:
@@ -434,5 +415,4 @@ def weight_of(document: Document, level: int = 0) -> float:
     if document.date:
         years = min(max((document.date - date(2015, 1, 1)).days / 365.25, -10.0), 20.0)
         weight *= (1 + YEARLY) ** years
-    # The engine multiplies by log2(2 + field) and takes what is under 0 for 0: scaled, no weight is.
-    return float(2 ** (SCALE * weight) - 2)
+    return weight

@@ -15,17 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elunum.index.forward import PARTS, Forward, token
+from elunum.index.postings import K1, B
 from elunum.index.schema import LEAD_WORDS
 from elunum.index.vectors import WITHOUT_SUBJECT, Vectors
 from elunum.search.parse import Clause, Phrase, Query, Word, is_plain
+from elunum.search.ranking import Ranking
 from elunum.search.synonyms import Alternative, units
-from elunum.search.tantivy import Ranking
 
 Scores = NDArray[np.floating]
 """One number a page."""
-
-K1, B = 1.2, 0.75
-"""Of BM25 (Robertson and Zaragoza 2009), as the engine has them."""
 
 PASSAGE_WORDS = 50
 """Length of a passage."""
@@ -54,11 +52,10 @@ class Looked:
 
 @dataclass(frozen=True)
 class Gained:
-    """A gain of `tantivy.Gain`, with the pages that have it."""
+    """A gain of `matching.Gain`, for each page."""
 
     label: str
-    gain: float
-    pages: NDArray[np.bool_]
+    given: Scores
     start: int = 0  # the words that name the territory, from `start` to `end` (excluded); none otherwise
     end: int = 0
 
@@ -70,7 +67,7 @@ class Closely:
         self,
         forward: Forward,
         vectors: Vectors,
-        keys: Sequence[int],
+        keys: Sequence[int] | NDArray[np.unsignedinteger],
         idf: Callable[[str, str], float],
         ranking: Ranking,
     ) -> None:
@@ -126,7 +123,7 @@ class Closely:
                 if other.start <= place < other.end
             ]
             ways += [
-                (gained.label, gained.pages * (ranking.local / _length(gained)))
+                (gained.label, (gained.given > 0) * (ranking.local / _length(gained)))
                 for gained in gains
                 if gained.start <= place < gained.end
             ]
@@ -147,7 +144,7 @@ class Closely:
             looked.add("title covered", ranking.covered * looked.unit * self._covered(words))
             looked.add("passage", ranking.passage * looked.unit * self._passage(words))
         for gained in gains:
-            looked.add(gained.label, gained.pages * gained.gain)
+            looked.add(gained.label, gained.given)
         return looked
 
     # --- what is found, and what it is worth ---------------------------------------------------------------------

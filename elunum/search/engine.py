@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import tantivy
-from tantivy import Occur, Order
+from numpy.typing import NDArray
+from tantivy import Occur
 from tantivy import Query as EngineQuery
 
 from elunum import geo
@@ -25,7 +26,8 @@ from elunum.geo import Comparables
 from elunum.index import build
 from elunum.index import vectors as word_vectors
 from elunum.index.forward import Forward
-from elunum.index.schema import SCALE, Shown, group_of, read_shown
+from elunum.index.postings import Postings, Rows, term
+from elunum.index.schema import Shown, group_of, key_of, read_shown
 from elunum.index.tags import Referentiel, load_referentiel
 from elunum.index.vectors import Vectors
 from elunum.model import (
@@ -44,17 +46,17 @@ from elunum.model import (
     TreeEnjeu,
     TreeService,
 )
-from elunum.search import counts
+from elunum.search import matching
 from elunum.search import tantivy as compiled
 from elunum.search.closely import Closely, Gained, Looked
-from elunum.search.counts import Counted
-from elunum.search.parse import Query, Word, parse
+from elunum.search.matching import Gain, Held, Sought, place_key, subject_words
+from elunum.search.parse import Clause, Query, Word, parse
 from elunum.search.places import Place, asks_for_home, places
+from elunum.search.ranking import DEFAULT, Ranking
 from elunum.search.snippet import snippet
 from elunum.search.spelling import Spelling
 from elunum.search.synonyms import Alternative, alternatives, clause_of
 from elunum.search.synonyms import shown as also_shown
-from elunum.search.tantivy import Bound, Gain, Ranking, Sought, subject_words
 from elunum.settings import Settings
 from elunum.text import STOP_WORDS, analyse, fold, spans, stems, words
 
@@ -78,17 +80,11 @@ CANDIDATES = 150
 CLOSELY = 1_050
 """Beyond, results keep their rough order."""
 
-PASSED_OVER = 20_000
-"""Results looked at for one of each publisher; those of a publisher that comes later are found by its site."""
-
-MOSTLY = 4
-"""Where one in so many of the documents that have a word are results, the others are passed over one by one."""
+_STRETCHES = ((0, CANDIDATES), (CANDIDATES, 450), (450, CLOSELY))
+"""From where to where results are looked at together: few readers turn the page."""
 
 FACTOR = "times, for who publishes, who links to it and when"
 """Name, among what made a score, of what the sum of the rest was multiplied by."""
-
-_GROUPS = 300_000
-"""More publishers than there can be: a count by publisher is exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +165,18 @@ class _Served:
 
     about: build.About
     target: str  # what the link `current` said
-    index: tantivy.Index
     schema: tantivy.Schema
     searcher: tantivy.Searcher
     spelling: Spelling
-    sources: dict[int, str]  # key, tab, name of each source by its number
+    postings: Postings
     forward: Forward
     vectors: Vectors
-    published: dict[str, int]  # documents of each territory, by "commune:68278"
+    published: dict[str, int]  # documents of each publisher: a territory "commune:68278", or the key of a source
     comparables: Comparables  # among the communes and EPCI that publish
 
 
-_Found = tuple[float, Any]
-"""Score and address of a document."""
+_Found = tuple[float, int]
+"""Score and row of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +186,10 @@ class _Answer:
     query: Query
     asked: Search
     sought: Sought
-    filters: dict[str, Bound]
-    inside: EngineQuery  # the documents that answer the words and pass the filters
-    counted: Counted  # the same
+    answering: Rows  # the documents that answer the words
+    held: Mapping[str, Held]  # which of them pass each filter
+    inside: Rows  # those that pass all: the results
     gains: tuple[Gain, ...]  # what only adds to scores
-    rough: EngineQuery  # the order in which documents are looked at
-    inner: EngineQuery  # the same, of the results alone
-    sure: bool  # whether that order holds results alone
     others: tuple[Alternative, ...]
     peers: tuple[Comparable, ...]
     named: tuple[Place, ...]
@@ -212,7 +204,7 @@ class Engine:
     version: another one, to be asked before it is served.
     """
 
-    def __init__(self, settings: Settings, ranking: Ranking = compiled.DEFAULT, version: str = "current") -> None:
+    def __init__(self, settings: Settings, ranking: Ranking = DEFAULT, version: str = "current") -> None:
         self.settings = settings
         self.ranking = ranking
         self.geo = geo.load()
@@ -221,7 +213,6 @@ class Engine:
         self._link = settings.index_dir / version
         self._labels: dict[tuple[str, str], str] = {}
         self._served = self._open()
-        self._by_source: tuple[str, Mapping[str, int]] = ("", {})
 
     # --- what readers ask ----------------------------------------------------------------------------------------
 
@@ -231,21 +222,21 @@ class Engine:
         served = self._current()
         answer = self._answer(served, search)
         total, found = self._page(served, answer)
-        reasons = {_key(peer.territory): peer.reason for peer in answer.peers}
+        reasons = {place_key(peer.territory): peer.reason for peer in answer.peers}
         wanted = {word.stem for clause in answer.query.clauses for word in subject_words(clause)}
         expressions = [frozenset(word.stem for word in subject_words(other.clause)) for other in answer.others]
         unit = self._unit(served, answer) if explain and found else 0.0
         hits = []
-        for score, address, hidden in found:
-            shown = self._shown(served, address)
+        pages = self._shown_at(served, [row for _, row, _ in found])
+        for (score, row, hidden), shown in zip(found, pages, strict=True):
             html, comparable = snippet(shown.text, wanted, expressions), reasons.get(shown.territory, "")
-            explanation = self._explained(served, answer, address, unit) if explain else ()
+            explanation = self._explained(served, answer, row, unit) if explain else ()
             hits.append(_hit(shown, html, score, hidden, comparable, explanation))
         facets, estimated = self._facets(served, answer)
         return Results(
             query=search.q,
             total=total,
-            total_is_exact=answer.counted.exact,
+            total_is_exact=True,
             took_ms=(time.perf_counter() - started) * 1000,
             hits=tuple(hits),
             facets=facets,
@@ -254,15 +245,16 @@ class Engine:
             corrected=answer.corrected,
             relaxed=answer.relaxed,
             also=also_shown(answer.others),
-            documents=answer.counted.total,
+            documents=len(answer.inside),
             peers=len(answer.peers) if answer.asked.like else None,
         )
 
     def ranked(self, search: Search, limit: int) -> list[tuple[DocumentId, float]]:
         """Identifiers and scores of the first results, without anything to show: for measuring."""
         served = self._current()
-        found = itertools.islice(self._in_order(served, self._answer(served, search)), limit)
-        return [(self._shown(served, address).id, score) for score, address in found]
+        found = list(itertools.islice(self._in_order(served, self._answer(served, search)), limit))
+        pages = self._shown_at(served, [row for _, row in found])
+        return [(shown.id, score) for (score, _), shown in zip(found, pages, strict=True)]
 
     def suggest(self, prefix: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """Completions of what is being typed, from places, enjeux, services and titles of the index."""
@@ -283,7 +275,7 @@ class Engine:
         held = (
             territory
             for territory in (self.geo.starting_with(prefix.strip(), 40) if len(folded) > 1 else ())
-            if served.searcher.doc_freq("place", _key(territory))
+            if served.postings.find(term("place", place_key(territory))).count
         )
         for territory in itertools.islice(held, 3):
             url = f"/collectivites/{territory.code}" if territory.kind in ("commune", "epci") else ""
@@ -352,15 +344,11 @@ class Engine:
         )
 
     def pages_by_source(self) -> Mapping[str, int]:
-        """Documents of each source, by its key (host and path without `www.`); counted once for each version."""
-        served = self._current()
-        if self._by_source[0] != served.target:
-            counts = _terms(served, EngineQuery.all_query(), "source", _GROUPS)
-            found: Counter[str] = Counter()
-            for key, count in counts.items():
-                found[key.partition("\t")[0]] += count
-            self._by_source = (served.target, found)
-        return self._by_source[1]
+        """Documents of each source, by its key (host and path without `www.`)."""
+        postings, found = self._current().postings, Counter[str]()
+        for source, count in postings.sources(postings.everything).items():
+            found[source.partition("\t")[0]] += count
+        return found
 
     # --- territories ---------------------------------------------------------------------------------------------
 
@@ -379,26 +367,25 @@ class Engine:
                 line = [column.get((enjeu.slug, service), 0) for column in columns]
                 if any(line):
                     rows.append(MosaicRow(enjeu.slug, enjeu.nom, service, line[0], tuple(line[1:])))
-        own = _of(served.schema, [territory])
-        newest = served.searcher.search(own, 10, order_by_field="day", order=Order.Desc).hits
+        own = served.postings.published(place_key(territory))
         return Collectivite(
             territory=territory,
             containing=self.geo.containing(territory) if territory.kind == "commune" else (),
-            documents=served.published.get(_key(territory), 0),
+            documents=len(own),
             peers=shown,
             mosaic=tuple(rows),
-            newest=tuple(self._plain_hit(served, address) for _, address in newest),
+            newest=self._plain_hits(served, _newest(served, own, 10)),
             missing=self._missing(served, rows, shown),
         )
 
     def tree(self) -> tuple[TreeEnjeu, ...]:
         """Each enjeu with its services and the enjeux that stand with it, counted over the whole index."""
-        served = self._current()
-        everywhere = _counted(served, EngineQuery.all_query())
+        postings = self._current().postings
+        everywhere = postings.facets(postings.everything)
         names = {slug: enjeu.nom for slug, enjeu in self.referentiel.enjeux.items()}
         found = []
         for slug, nom in names.items():
-            inside = _counted(served, EngineQuery.term_query(served.schema, "facet", f"enjeu:{slug}", "basic"))
+            inside = postings.facets(postings.find(term("facet", f"enjeu:{slug}")).rows)
             services = [s.nom for s in self.referentiel.services if s.enjeu == slug]
             counted = [TreeService(s, inside.get(f"service:{s}", 0)) for s in dict.fromkeys(services)]
             beside = [
@@ -422,23 +409,19 @@ class Engine:
         served = self._current()
         found = {}
         for slug in self.referentiel.enjeux:
-            pages = EngineQuery.term_query(served.schema, "facet", f"enjeu:{slug}", "basic")
-            first: dict[str, Shown] = {}
-            for _, address in served.searcher.search(pages, 100, order_by_field="day", order=Order.Desc).hits:
-                shown = self._shown(served, address)
-                first.setdefault(shown.territory or shown.source_key, shown)
-                if len(first) == limit:
-                    break
-            found[slug] = tuple(_hit(shown, snippet(shown.text, ()), 0.0) for shown in first.values())
+            rows = _newest(served, served.postings.find(term("facet", f"enjeu:{slug}")).rows, 100)
+            first: dict[int, int] = {}
+            for publisher, row in zip(served.postings.publisher[rows].tolist(), rows.tolist(), strict=True):
+                first.setdefault(publisher, row)
+            found[slug] = self._plain_hits(served, list(first.values())[:limit])
         return found
 
     def points(self, search: Search) -> tuple[Point, ...]:
         """Territories with their number of results, most first: communes, EPCI, départements and régions that publish,
         or that the text of a national page is about."""
         served = self._current()
-        inside = self._answer(served, search).inside
-        buckets = _terms(served, inside, "territory", _GROUPS)
-        found = ((self._territory(key), count) for key, count in buckets.items())
+        counts = served.postings.publishers(self._answer(served, search).inside)
+        found = ((self._territory(key), count) for key, count in counts.items())
         return tuple(Point(territory, count) for territory, count in found if territory is not None)
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -474,20 +457,17 @@ class Engine:
             index.config_reader("manual", 0)
             index.reload()
             spelling = Spelling(build.read_vocabulary(path, build.VOCABULARY_WORDS))
-            searcher = index.searcher()
-            sources = {group_of(source.partition("\t")[0]): source for source in build.count_sources(searcher)}
-            published = _terms_of(searcher, EngineQuery.all_query(), "territory", _GROUPS)
+            postings, forward = Postings(path), Forward(path)
+            published = postings.publishers(postings.everything)
             comparables = self.geo.comparables({key.partition(":")[2] for key in published})
-            forward = Forward(path)
             vectors = word_vectors.read(path, len(forward.keys))
             return _Served(
                 about,
                 target,
-                index,
                 index.schema,
-                searcher,
+                index.searcher(),
                 spelling,
-                sources,
+                postings,
                 forward,
                 vectors,
                 published,
@@ -507,11 +487,11 @@ class Engine:
         if better is None:
             return answer
         answer = replace(answer, suggestion=better)
-        if query.is_empty or not (answer.relaxed or answer.counted.total == 0):
+        if query.is_empty or not (answer.relaxed or len(answer.inside) == 0):
             return answer
         query = parse(better, self.settings.search.max_query_chars)
         instead = self._found(served, query, search)
-        if instead.counted.total == 0 or (instead.relaxed and answer.counted.total > 0 and len(query.words) > 1):
+        if len(instead.inside) == 0 or (instead.relaxed and len(answer.inside) > 0 and len(query.words) > 1):
             return answer
         return replace(instead, suggestion=better, corrected=True)
 
@@ -520,110 +500,70 @@ class Engine:
 
         Enough documents with all the words: only those are results. Else those with some of them are too, lower.
         """
-        schema, ranking = served.schema, self.ranking
+        postings, ranking = served.postings, self.ranking
         others = alternatives(query.words)
         named = places(query.typed, self.geo)
         around = self.geo.containing(named[0].territories[0]) if named and named[0].territories else ()
         peers = served.comparables.of(asked.like, PEERS) if asked.like else ()
-        filters = compiled.filters(schema, asked, peers) | compiled.typed(schema, query)
-        gains = (
-            *compiled.near(named, around, asks_for_home(query.typed, named), ranking),
-            *compiled.named_site(query, ranking),
-            *compiled.closeness(peers, ranking),
-        )
+        filters = matching.filters(postings, asked, peers) | matching.typed(postings, query)
+        sought = Sought(postings, query, others, named, ranking, lambda clause: self._standing(served, clause))
         words = len(query.words)
         relaxed = False
         levels = {words, -(-words * 3 // 5), 1} if asked.sort != "pertinence" else {words, 1}
         for level in sorted(levels, reverse=True) if words > 1 else (words,):
-            sought = Sought(schema, query, others, named, level, ranking)
-            counted = self._counted(served, sought, filters.values())
-            relaxed = relaxed or (level == words > 1 and counted.total == 0)
-            if counted.total >= (1 if asked.sort != "pertinence" else ENOUGH):
+            answering = sought.rows(level)
+            held = {name: passes(answering) for name, passes in filters.items()}
+            inside = _passing(answering, held)
+            relaxed = relaxed or (level == words > 1 and len(inside) == 0)
+            if len(inside) >= (1 if asked.sort != "pertinence" else ENOUGH):
                 break
-        gains = tuple(gain for gain in gains if served.searcher.doc_freq(gain.field, gain.value))
-        bounds = tuple(filters.values())
-        inside, inner = sought.found(bounds), sought.found(bounds, gains, scored=True)
-        strict = level > 1 or filters or query.without or len(query.words) < len(query.clauses)
-        sure = not strict and not gains  # what only gains by its place has none of the words, maybe
-        rough = sought.sketch(gains)
-        if strict and not self._mostly(served, counted, replace(sought, level=1)):
-            rough, sure = inner, True
-        return _Answer(
-            query, asked, sought, filters, inside, counted, gains, rough, inner, sure, others, peers, named, relaxed
+        gains = (
+            *matching.near(postings, named, around, asks_for_home(query.typed, named), ranking),
+            *matching.named_site(postings, query, ranking),
+            *matching.closeness(postings, peers, ranking),
         )
+        return _Answer(query, asked, sought, answering, held, inside, gains, others, peers, named, relaxed)
 
-    def _counted(self, served: _Served, sought: Sought, filters: Iterable[Bound]) -> Counted:
-        bounds = tuple(filters)
+    def _standing(self, served: _Served, clause: Clause) -> Rows:
+        """The documents where a phrase or a quoted word stands."""
+        postings = served.postings
+        most = min((postings.find(word.stem).count for word in subject_words(clause)), default=postings.size)
+        if not most:
+            return postings.everything[:0]
+        query = _unscored(compiled.clause_query(served.schema, clause, self.ranking))
+        found = served.searcher.search(query, most, count=False).hits
+        keys = served.searcher.fast_field_values("key", [address for _, address in found])
+        return postings.by_keys([int(key or 0) for key in keys])
 
-        def found(within: Sequence[Bound]) -> EngineQuery:
-            return sought.found((*bounds, *within))
-
-        return counts.counted(served.searcher, served.schema, found, self.settings.search.count_up_to)
-
-    def _mostly(self, served: _Served, counted: Counted, any_word: Sought) -> bool:
-        """Whether so many are results, and so large a part of what is looked at, that the others may be passed over
-        one by one: cheaper then than asking of each document whether it is a result."""
-        return not counted.exact and counted.total * MOSTLY >= self._counted(served, any_word, ()).total
-
-    def _page(self, served: _Served, answer: _Answer) -> tuple[int, list[tuple[float, Any, int]]]:
-        """How many results there are, and those of the page: score, address, how many more of the same publisher."""
+    def _page(self, served: _Served, answer: _Answer) -> tuple[int, list[tuple[float, int, int]]]:
+        """How many results there are, and those of the page: score, row, how many more of the same publisher."""
         asked = answer.asked
         start, end = (asked.page - 1) * asked.size, asked.page * asked.size
         found = self._in_order(served, answer)
         if asked.one_per == "none":
-            return answer.counted.total, [(score, at, 0) for score, at in itertools.islice(found, start, end)]
-        total, pages = self._publishers(served, answer)
+            return len(answer.inside), [(score, row, 0) for score, row in itertools.islice(found, start, end)]
+        publisher = served.postings.publisher
+        pages = np.bincount(publisher[answer.inside], minlength=1)
+        total = int(np.count_nonzero(pages))
         first: dict[int, _Found] = {}
-        within = itertools.islice(found, PASSED_OVER)
-        while len(first) < min(end, total) and (some := list(itertools.islice(within, end * 2))):
-            groups = served.searcher.fast_field_values("group", [address for _, address in some])
-            for group, hit in zip(groups, some, strict=True):
-                first.setdefault(int(group or 0), hit)
+        while len(first) < min(end, total) and (some := list(itertools.islice(found, end * 2))):
+            for number, hit in zip(publisher[[row for _, row in some]].tolist(), some, strict=True):
+                first.setdefault(number, hit)
         page = list(first.items())[start:end]
-        if not answer.counted.exact:
-            pages = self._pages_of(served, answer, [group for group, _ in page])
-        return total, [(score, address, pages[group] - 1) for group, (score, address) in page]
-
-    def _publishers(self, served: _Served, answer: _Answer) -> tuple[int, dict[int, int]]:
-        """How many publishers have results, and how many results each has; of a sample of them when estimated."""
-        if answer.counted.exact:
-            found = _terms(served, answer.inside, "group", _GROUPS)
-            return len(found), found
-        level = counts.level_of(len(served.sources), counts.SAMPLED_PUBLISHERS)
-        some = [counts.sample(served.schema, level, by="publisher")] if level else []
-        found = _terms(served, answer.sought.found((*answer.filters.values(), *some)), "group", _GROUPS)
-        return counts.rounded(len(found) * 2**level), found
-
-    def _pages_of(self, served: _Served, answer: _Answer, groups: Sequence[int]) -> dict[int, int]:
-        """How many results each of these publishers has."""
-        theirs = Bound(EngineQuery.term_set_query(served.schema, "group", list(groups)))
-        found = answer.sought.found((*answer.filters.values(), theirs))
-        return _terms(served, found, "group", len(groups) + 1)
+        return total, [(score, row, int(pages[number]) - 1) for number, (score, row) in page]
 
     def _in_order(self, served: _Served, answer: _Answer) -> Iterator[_Found]:
         """The results of an answer, best or newest first."""
-        asked, searcher = answer.asked, served.searcher
+        asked, postings, inside = answer.asked, served.postings, answer.inside
         if asked.sort != "pertinence" or (answer.query.is_empty and not asked.like):
             # Without words, pages differ by their date alone, or by how comparable their collectivité is.
-            day = "news" if asked.sort == "nouveaute" else "day"
-            for start, limit in _stretches():
-                hits = searcher.search(
-                    answer.inside, limit, offset=start, count=False, order_by_field=day, order=Order.Desc
-                ).hits
-                yield from ((0.0, address) for _, address in hits)
-                if len(hits) < limit:
-                    return
+            day = (postings.news if asked.sort == "nouveaute" else postings.day)[inside]
+            yield from ((0.0, row) for row in _best(inside, day))
         elif answer.query.is_empty:
-            gains = ((Occur.Should, gain.query(served.schema)) for gain in answer.gains)
-            closest = EngineQuery.boolean_query([(Occur.Must, answer.inside), *gains])
-            for start, limit in _stretches():
-                hits = searcher.search(closest, limit, offset=start, count=False).hits
-                # All the pages of a peer score the same: of those found, the ones that weigh most come first.
-                weights = searcher.fast_field_values("weight", [address for _, address in hits])
-                ordered = sorted(zip(hits, weights, strict=True), key=lambda one: (-one[0][0], -(one[1] or 0)))
-                yield from (hit for hit, _ in ordered)
-                if len(hits) < limit:
-                    return
+            # All the pages of a peer gain the same: of those, the ones that weigh most come first.
+            gained = answer.sought.scores(inside, answer.gains)
+            order = np.lexsort((-postings.weight[inside], -gained))
+            yield from zip(gained[order].tolist(), inside[order].tolist(), strict=True)
         else:
             yield from self._by_relevance(served, answer)
 
@@ -632,58 +572,37 @@ class Engine:
 
         Beyond CLOSELY of them the rough order stays: nobody compares the thousandth result with the next.
         """
-        searcher = served.searcher
-        least, passed = math.inf, 0
-        unit: float | None = None
-        for start, limit in _stretches():
-            close = start < CLOSELY
-            rough, offset = (answer.rough, start) if close else (answer.inner, passed)
-            found = searcher.search(rough, limit, offset=offset, count=False).hits
-            last = len(found) < limit
-            if close and found:
-                addresses = [address for _, address in found]
-                if not answer.sure:
-                    addresses = self._inside(served, answer, addresses)
-                found = []
-                if addresses:
-                    looked = self._look(served, answer, addresses, unit)
-                    unit = looked.unit
-                    best = np.argsort(-looked.scores, kind="stable").tolist()
-                    found = [(float(looked.scores[place]), addresses[place]) for place in best]
-            passed += len(found)
-            for score, address in found:
-                least = min(least, score)
-                yield least, address
-            if last:
+        inside = answer.inside
+        rough = answer.sought.scores(inside, answer.gains)
+        least, unit = math.inf, None
+        for start, end in _STRETCHES:
+            rows = inside[matching.first(rough, end)[start:]]
+            if not len(rows):
                 return
-
-    def _inside(self, served: _Served, answer: _Answer, addresses: Sequence[Any]) -> list[Any]:
-        """Those of the documents that are results."""
-        keys = _keys(served, addresses)
-        found = served.searcher.search(compiled.among(served.schema, keys, answer.inside), len(keys), count=False).hits
-        held = {(address.segment_ord, address.doc) for _, address in found}
-        return [address for address in addresses if (address.segment_ord, address.doc) in held]
+            looked = self._look(served, answer, rows, unit)
+            unit = looked.unit
+            for place in np.argsort(-looked.scores, kind="stable").tolist():
+                least = min(least, float(looked.scores[place]))
+                yield least, int(rows[place])
+        yield from ((least, row) for row in inside[matching.first(rough, len(inside))[CLOSELY:]].tolist())
 
     def _unit(self, served: _Served, answer: _Answer) -> float:
         """What the words score on the best of the first documents looked at."""
-        addresses = [at for _, at in served.searcher.search(answer.rough, CANDIDATES, count=False).hits]
-        if addresses and not answer.sure:
-            addresses = self._inside(served, answer, addresses)
-        return self._look(served, answer, addresses).unit if addresses else 0.0
+        rows = answer.inside[matching.first(answer.sought.scores(answer.inside, answer.gains), CANDIDATES)]
+        return self._look(served, answer, rows).unit
 
-    def _look(self, served: _Served, answer: _Answer, addresses: Sequence[Any], unit: float | None = None) -> Looked:
+    def _look(self, served: _Served, answer: _Answer, rows: Rows, unit: float | None = None) -> Looked:
         """What documents score, looked at closely. unit: see Closely.look."""
-        keys = _keys(served, addresses)
-        closely = Closely(served.forward, served.vectors, keys, _idf(served), self.ranking)
-        looked = closely.look(answer.query, answer.others, list(_gained(served, answer, keys)), unit)
-        weights = served.searcher.fast_field_values("weight", list(addresses))
-        looked.weigh(FACTOR, np.log2(2 + np.array(weights, float)) / SCALE)
+        closely = Closely(served.forward, served.vectors, served.postings.key[rows], _idf(served), self.ranking)
+        gains = [Gained(gain.label, gain.given(rows), gain.start, gain.end) for gain in answer.gains]
+        looked = closely.look(answer.query, answer.others, gains, unit)
+        looked.weigh(FACTOR, served.postings.weight[rows])
         return looked
 
-    def _explained(self, served: _Served, answer: _Answer, address: Any, unit: float) -> tuple[tuple[str, float], ...]:
+    def _explained(self, served: _Served, answer: _Answer, row: int, unit: float) -> tuple[tuple[str, float], ...]:
         """What each sign of relevance gave this result, most first, then what the sum was multiplied by."""
-        given = [(name, float(part[0])) for name, part in self._look(served, answer, [address], unit).parts]
-        *signs, factor = [(name, value) for name, value in given if value]
+        looked = self._look(served, answer, np.array([row], np.uint32), unit)
+        *signs, factor = [(name, value) for name, part in looked.parts if (value := float(part[0]))]
         return (*sorted(signs, key=lambda part: -part[1]), factor) if signs else ()
 
     def _facets(self, served: _Served, answer: _Answer) -> tuple[dict[str, tuple[FacetValue, ...]], frozenset[str]]:
@@ -691,22 +610,24 @@ class Engine:
 
         A facet already chosen counts what choosing another value instead would return.
         """
-        filters, asked = answer.filters, answer.asked
+        asked = answer.asked
         values: dict[str, dict[str, int]] = {name: {} for name in FACETS}
-        estimated = set() if answer.counted.exact else set(FACETS)
-        for key, count in _facet_counts(served, answer.counted, sources=True).items():
+        counts, every = self._counts(served, answer.inside)
+        estimated = set() if every else set(FACETS)
+        for key, count in counts.items():
             name, _, value = key.partition(":")
             if name in values:
                 values[name][value] = count
         for name, filter_ in _FILTER_OF.items():
             if name == "enjeu" and asked.combine == "et":
                 continue  # all of them must hold: each counts inside those already chosen
-            if filter_ in filters:
-                others = (query for other, query in filters.items() if other != filter_)
-                counted = self._counted(served, answer.sought, others)
-                again = _facet_counts(served, counted, f"{name}:", sources=name == "source")
-                values[name] = {key.partition(":")[2]: count for key, count in again.items()}
-                estimated = estimated - {name} if counted.exact else estimated | {name}
+            if filter_ in answer.held:
+                rows = _passing(answer.answering, {n: held for n, held in answer.held.items() if n != filter_})
+                counts, every = self._counts(served, rows)
+                values[name] = {
+                    key.partition(":")[2]: count for key, count in counts.items() if key.startswith(f"{name}:")
+                }
+                estimated = estimated - {name} if every else estimated | {name}
         if not asked.enjeu:
             values["service"] = {}
         else:
@@ -714,6 +635,17 @@ class Engine:
             values["service"] = {k: n for k, n in values["service"].items() if k in offered}
         facets = {name: self._facet(name, found) for name, found in values.items() if found}
         return facets, frozenset(estimated & facets.keys())
+
+    def _counts(self, served: _Served, rows: Rows) -> tuple[dict[str, int], bool]:
+        """How many of these documents have each facet value, and whether they were counted one by one: of very
+        many, some are."""
+        some = served.postings.sample(rows, self.settings.search.count_up_to)
+        counts = served.postings.facets(some)
+        for source, count in served.postings.sources(some, SOURCES_SHOWN).items():
+            counts[f"source:{source}"] = count
+        if len(some) < len(rows):
+            counts = {key: _rounded(round(count * len(rows) / len(some))) for key, count in counts.items()}
+        return counts, len(some) == len(rows)
 
     def _facet(self, name: str, found: dict[str, int]) -> tuple[FacetValue, ...]:
         values = [FacetValue(value.partition("\t")[0], self._label(name, value), n) for value, n in found.items()]
@@ -787,7 +719,7 @@ class Engine:
     def _rare(self, served: _Served, found: Iterable[Word]) -> list[Word]:
         """The words that few pages have, or else the rarest: « commune » says nothing of a subject, and costs most."""
         few = max(served.about.documents // 10, FEW)
-        held = {word: served.searcher.doc_freq("any", word.stem) for word in found}
+        held = {word: served.postings.find(word.stem).count for word in found}
         return [word for word in held if held[word] <= few] or sorted(held, key=held.__getitem__)[:1]
 
     def _telling(self, served: _Served, shown: Shown) -> list[str]:
@@ -805,28 +737,20 @@ class Engine:
         """One page of a peer for each service the territory has nothing about, most shared services first."""
         absent = [row for row in rows if row.service and not row.here]
         absent.sort(key=lambda row: -sum(1 for count in row.peers if count))
-        theirs = _of(served.schema, [peer.territory for peer in peers])
-        hits: dict[DocumentId, Hit] = {}
+        postings = served.postings
+        numbers = [postings.number_of(place_key(peer.territory)) for peer in peers]
+        newest: dict[int, None] = {}
         for row in absent[:6]:
-            about = EngineQuery.term_query(served.schema, "facet", f"service:{row.service}", "basic")
-            query = EngineQuery.boolean_query([(Occur.Must, about), (Occur.Must, theirs)])
-            for _, address in served.searcher.search(query, 1, order_by_field="day", order=Order.Desc).hits:
-                hit = self._plain_hit(served, address)
-                hits.setdefault(hit.id, hit)
-        return tuple(hits.values())
+            about = postings.find(term("facet", f"service:{row.service}")).rows
+            theirs = about[np.isin(postings.publisher[about], numbers)]
+            newest.update(dict.fromkeys(_newest(served, theirs, 1).tolist()))
+        return self._plain_hits(served, list(newest))
 
     def _tags_of(self, served: _Served, territories: Sequence[Territory]) -> list[dict[tuple[str, str], int]]:
         """Documents of each territory by (enjeu, service), and by (enjeu, "")."""
-        tags = {"facet": {"terms": {"field": "facet", "size": 100_000, "include": "(enjeu|service):.*"}}}
-        asked = {"group": {"terms": {"field": "group", "size": len(territories) + 1}, "aggs": tags}}
-        buckets = served.searcher.aggregate(_of(served.schema, territories), asked)["group"]["buckets"]
-        counted = {
-            int(bucket["key"]): {tag["key"]: tag["doc_count"] for tag in bucket["facet"]["buckets"]}
-            for bucket in buckets
-        }
         found = []
         for territory in territories:
-            counts = counted.get(group_of(_key(territory)), {})
+            counts = served.postings.facets(served.postings.published(place_key(territory)))
             enjeux = {(slug, ""): counts.get(f"enjeu:{slug}", 0) for slug in self.referentiel.enjeux}
             services = {(s.enjeu, s.nom): counts.get(f"service:{s.nom}", 0) for s in self.referentiel.services}
             found.append(enjeux | services)
@@ -843,9 +767,17 @@ class Engine:
     def _shown(self, served: _Served, address: Any) -> Shown:
         return read_shown(served.searcher, address)
 
-    def _plain_hit(self, served: _Served, address: Any) -> Hit:
-        shown = self._shown(served, address)
-        return _hit(shown, snippet(shown.text, ()), 0.0)
+    def _shown_at(self, served: _Served, rows: Sequence[int]) -> list[Shown]:
+        """What was kept of the documents at these rows, in that order."""
+        keys = served.postings.key[np.array(rows, np.intp)].tolist()
+        query = _unscored(compiled.with_keys(served.schema, keys))
+        found = served.searcher.search(query, max(len(keys), 1), count=False).hits
+        by_key = {key_of(shown.id): shown for _, address in found for shown in (self._shown(served, address),)}
+        return [by_key[key] for key in keys]
+
+    def _plain_hits(self, served: _Served, rows: Sequence[int] | Rows) -> tuple[Hit, ...]:
+        pages = self._shown_at(served, [int(row) for row in rows])
+        return tuple(_hit(shown, snippet(shown.text, ()), 0.0) for shown in pages)
 
 
 _FILTER_OF = {
@@ -871,21 +803,27 @@ def _doubtful(query: Query, others: Sequence[Alternative], named: Sequence[Place
     return [word for at, word in enumerate(query.words) if at not in sure]
 
 
-def _key(territory: Territory) -> str:
-    return f"{territory.kind}:{territory.code}"
+def _passing(rows: Rows, held: Mapping[str, Held]) -> Rows:
+    """Those of the documents that pass all these filters."""
+    return rows[np.logical_and.reduce(list(held.values()))] if held else rows
 
 
-def _of(schema: tantivy.Schema, territories: Sequence[Territory]) -> EngineQuery:
-    """Documents published by these territories."""
-    if not territories:
-        return EngineQuery.empty_query()
-    return EngineQuery.const_score_query(
-        EngineQuery.term_set_query(schema, "group", [group_of(_key(t)) for t in territories]), 0.0
-    )
+def _newest(served: _Served, rows: Rows, most: int) -> Rows:
+    """The newest of these documents, newest first."""
+    return rows[matching.first(served.postings.day[rows], most)]
 
 
-def _keys(served: _Served, addresses: Sequence[Any]) -> list[int]:
-    return [int(key or 0) for key in served.searcher.fast_field_values("key", list(addresses))]
+def _best(rows: Rows, values: NDArray[np.number]) -> Iterator[int]:
+    """Documents by their values, highest first; the first few without a look at the order of the others."""
+    yield from rows[matching.first(values, CANDIDATES)].tolist()
+    if len(rows) > CANDIDATES:
+        yield from rows[matching.first(values, len(rows))[CANDIDATES:]].tolist()
+
+
+def _rounded(number: int) -> int:
+    """Two significant digits: no more is known of an estimate."""
+    digits = len(str(number)) - 2
+    return round(number, -digits) if digits > 0 else number
 
 
 def _idf(served: _Served) -> Callable[[str, str], float]:
@@ -900,62 +838,8 @@ def _idf(served: _Served) -> Callable[[str, str], float]:
     return idf
 
 
-def _gained(served: _Served, answer: _Answer, keys: Sequence[int]) -> Iterator[Gained]:
-    """The gains of an answer, each with which of the documents with these keys have it."""
-    places = {key: place for place, key in enumerate(keys)}
-    for gain in answer.gains:
-        query = compiled.among(served.schema, keys, gain.query(served.schema))
-        found = served.searcher.search(query, len(keys), count=False).hits
-        pages = np.zeros(len(keys), bool)
-        for key in _keys(served, [address for _, address in found]):
-            pages[places[key]] = True
-        yield Gained(gain.label, gain.gain, pages, gain.start, gain.end)
-
-
-def _terms(served: _Served, query: EngineQuery, field: str, size: int) -> dict[Any, int]:
-    return _terms_of(served.searcher, query, field, size)
-
-
-def _terms_of(searcher: tantivy.Searcher, query: EngineQuery, field: str, size: int) -> dict[Any, int]:
-    asked = {"found": {"terms": {"field": field, "size": size}}}
-    found = searcher.aggregate(query, asked)["found"]["buckets"]
-    return {bucket["key"]: bucket["doc_count"] for bucket in found}
-
-
-def _counted(served: _Served, query: EngineQuery, prefix: str = "", sources: bool = False) -> dict[str, int]:
-    """Documents by facet value, "name:value"; only those that begin with `prefix`.
-
-    sources: also of the sources that have most of them, by "source:key, tab, name", in the same pass.
-    """
-    facet: dict[str, Any] = {"field": "facet", "size": 100_000}
-    if prefix:
-        facet["include"] = f"{prefix}.*"
-    asked = {"facet": {"terms": facet}}
-    if sources:
-        asked["source"] = {"terms": {"field": "publisher", "size": SOURCES_SHOWN, "segment_size": _GROUPS}}
-    found = served.searcher.aggregate(query, asked)
-    counts = {bucket["key"]: bucket["doc_count"] for bucket in found["facet"]["buckets"]}
-    for bucket in found["source"]["buckets"] if sources else ():
-        counts[f"source:{served.sources[int(bucket['key'])]}"] = bucket["doc_count"]
-    return counts
-
-
-def _facet_counts(served: _Served, counted: Counted, prefix: str = "", sources: bool = False) -> dict[str, int]:
-    """Documents by facet value of a set that was counted: estimates where it was."""
-    found = _counted(served, counted.query, prefix, sources)
-    return {key: counted.standing_for(count) for key, count in found.items()}
-
-
 def _unscored(query: EngineQuery) -> EngineQuery:
     return EngineQuery.const_score_query(query, 0.0)
-
-
-def _stretches() -> Iterator[tuple[int, int]]:
-    """Where each stretch of results begins, and how long it is: short ones first, for few readers turn the page."""
-    start, length = 0, CANDIDATES
-    while True:
-        yield start, length
-        start, length = start + length, length * 2
 
 
 def _hit(

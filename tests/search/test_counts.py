@@ -1,4 +1,5 @@
-"""Counts beyond the limit: estimated, near the truth, and said to be; results in one order whatever the page."""
+"""Totals are exact; facets of very many results are estimated, near the truth, and said to be; one order of results
+whatever the page."""
 
 from __future__ import annotations
 
@@ -10,8 +11,7 @@ import pytest
 
 from elunum.index.build import build
 from elunum.model import Document, Search, Source, Tag
-from elunum.search.counts import rounded
-from elunum.search.engine import Engine
+from elunum.search.engine import Engine, _rounded
 from elunum.settings import SearchSettings, Settings
 from tests.search.pages import DEMOCRACY, GREEN, fill, page
 
@@ -45,23 +45,17 @@ def whole(engine: Engine) -> Engine:
     return Engine(engine.settings.model_copy(update={"search": SearchSettings(count_up_to=0)}))
 
 
-def test_a_total_beyond_the_limit_is_an_estimate_near_the_truth_and_says_so(engine: Engine) -> None:
-    found = engine.search(Search(q="partagé"))
-    assert not found.total_is_exact
-    assert found.total == rounded(found.total)
-    assert found.total == pytest.approx(6_750, rel=0.06)
-    exact = whole(engine).search(Search(q="partagé"))
-    assert exact.total_is_exact
-    assert exact.total == 6_750
-
-
-def test_a_total_up_to_the_limit_is_exact(engine: Engine) -> None:
-    found = engine.search(Search(q="pergola"))
+@pytest.mark.parametrize(("words", "total"), [("partagé", 6_750), ("pergola", 7), ("jardin compost", 1_000)])
+def test_a_total_is_exact_however_large(engine: Engine, words: str, total: int) -> None:
+    found = engine.search(Search(q=words))
     assert found.total_is_exact
-    assert found.total == 7
+    assert found.total == total
+
+
+def test_facets_up_to_the_limit_are_exact(engine: Engine) -> None:
+    found = engine.search(Search(q="pergola"))
     assert not found.estimated
-    nothing = engine.search(Search(q="pergola introuvables"))
-    assert nothing.relaxed
+    assert [value.count for value in found.facets["kind"]] == [7]
 
 
 def test_facets_of_a_large_result_are_estimates_near_the_truth(engine: Engine) -> None:
@@ -80,10 +74,10 @@ def test_a_chosen_facet_that_counts_a_larger_set_is_said_to_be_estimated(engine:
     assert found.estimated == {"enjeu"}
 
 
-def test_publishers_of_a_large_result_are_estimated_and_those_shown_counted(engine: Engine) -> None:
+def test_publishers_of_a_large_result_are_counted(engine: Engine) -> None:
     found = engine.search(Search(q="jardin", one_per="collectivite"))
-    assert not found.total_is_exact
-    assert found.total == pytest.approx(1_500, rel=0.15)
+    assert found.total_is_exact
+    assert found.total == 1_500
     assert [hit.others for hit in found.hits] == [5] * 10
     assert len({hit.source.host for hit in found.hits}) == 10
 
@@ -111,14 +105,14 @@ def test_turning_the_pages_shows_every_result_once_best_first(engine: Engine, se
     assert seen.total() == len(seen) == min(exact, 1_200)
 
 
-def test_a_document_stays_in_the_same_samples_when_the_index_is_built_again(engine: Engine, tmp_path: Path) -> None:
+def test_estimates_stay_when_the_index_is_built_again(engine: Engine, tmp_path: Path) -> None:
     settings = engine.settings.model_copy(update={"data": tmp_path})
     fill(settings, _pages())
     assert build(settings).swapped
     again = Engine(settings)
     for search in (Search(q="partagé"), Search(q="jardin")):
-        assert again.search(search).total == engine.search(search).total
+        assert again.search(search).facets == engine.search(search).facets
 
 
 def test_estimates_keep_two_digits() -> None:
-    assert [rounded(n) for n in (7, 99, 100, 101, 12_345, 19_999)] == [7, 99, 100, 100, 12_000, 20_000]
+    assert [_rounded(n) for n in (7, 99, 100, 101, 12_345, 19_999)] == [7, 99, 100, 100, 12_000, 20_000]

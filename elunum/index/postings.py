@@ -1,0 +1,511 @@
+"""Which pages have what, as arrays: an inverted index of words and filters, a column for each date, number and facet.
+
+Pages are numbered by rows. Finding, filtering, counting and the rough order of results are a few operations on whole
+arrays, so that every count is exact and costs less than a page of text. Files of a version, never changed once written:
+
+    postings.terms    hashes of the terms, sorted
+    postings.lists    for each, in the same order, where its list is and how long
+    postings.rows     the pages of each term, ascending
+    postings.impacts  for each, how much the page says it: 1 to 255
+    postings.dense    the terms that very many pages have, one byte a page instead
+    postings.pages    one record a page: its key, dates, population, weight, publisher and source
+    postings.values   the facet values of each page, SLOTS numbers a page
+    postings.more     page and number of the values beyond
+    postings.names    what the numbers of values, publishers and sources stand for (JSON)
+
+A version is written from runs, sorted lists of some pages each: the last version is the first of them, without the
+pages that are gone. Memory does not grow with the number of pages (external merge sort).
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from elunum.index.forward import mapped
+
+Rows = NDArray[np.unsignedinteger]
+"""Numbers of pages, ascending."""
+
+K1, B = 1.2, 0.75
+"""Of BM25 (Robertson and Zaragoza 2009)."""
+
+MEAN_WORDS = 400
+"""Length of a page that is neither short nor long, in words. Fixed, so that a page does not change with the others."""
+
+SLOTS = 14
+"""Facet values of nearly every page."""
+
+DENSE = 6
+"""A term that one page in so many has, or more, is kept as one byte a page."""
+
+RUN_PAGES = 20_000
+"""Pages sorted in memory at a time."""
+
+SLAB = 4_000_000
+"""Entries of lists merged in memory at a time."""
+
+_LIST = np.dtype([("start", "<u8"), ("count", "<u4"), ("dense", "<u4")])
+_PAGE = np.dtype(
+    [
+        ("key", "<u8"),
+        ("weight", "<f4"),
+        ("day", "<u4"),
+        ("news", "<u4"),
+        ("population", "<i4"),
+        ("publisher", "<u4"),
+        ("source", "<u4"),
+    ]
+)
+_MORE = np.dtype([("row", "<u4"), ("value", "<u2")])
+
+_TYPES = {
+    "terms": np.dtype("<u8"),
+    "lists": _LIST,
+    "rows": np.dtype("<u4"),
+    "impacts": np.dtype("u1"),
+    "dense": np.dtype("u1"),
+    "pages": _PAGE,
+    "values": np.dtype("<u2"),
+    "more": _MORE,
+}
+
+
+class Names(msgspec.Struct):
+    """What numbers stand for: 0 is nothing."""
+
+    values: list[str] = msgspec.field(default_factory=lambda: [""])  # "enjeu:culture"
+    publishers: list[str] = msgspec.field(default_factory=lambda: [""])  # "commune:68278", or the key of a source
+    sources: list[str] = msgspec.field(default_factory=lambda: [""])  # key, tab, name
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is kept of a page beside its words."""
+
+    key: int
+    weight: float  # what its scores are multiplied by
+    day: int  # proleptic ordinal; 0 without a date
+    news: int  # the same, or else the day it was first seen
+    population: int  # -1 unknown
+    publisher: str
+    source: str
+    facets: Sequence[str]  # "name:value"
+    terms: Sequence[str]  # what it is found by beside its words: see `term`
+
+
+def term(field_: str, value: str) -> str:
+    """A term of a field: "place:commune:68278". Words have none of these names for a field."""
+    return f"{field_}\t{value}"
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
+def impact(times: NDArray[np.integer], length: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """How much pages of that many words say what they say so many times: BM25's saturation, 1 to 255."""
+    said = times / (times + K1 * (1 - B + B * length / MEAN_WORDS))
+    return np.maximum(1, np.round(255 * said)).astype(np.uint8)
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Listed:
+    """The pages of a term, among `size` pages."""
+
+    size: int
+    count: int
+    rows_: Rows | None = None  # either these, with impacts
+    impacts: NDArray[np.uint8] | None = None
+    dense_: NDArray[np.uint8] | None = None  # or one byte a page, 0 where the page has not the term
+
+    @property
+    def dense(self) -> NDArray[np.uint8]:
+        """One byte a page: its impact, or 0."""
+        if self.dense_ is None:
+            self.dense_ = np.zeros(self.size, np.uint8)
+            if self.rows_ is not None and self.impacts is not None:
+                self.dense_[self.rows_] = self.impacts
+        return self.dense_
+
+    @property
+    def rows(self) -> Rows:
+        """The pages, ascending."""
+        if self.rows_ is None:
+            self.rows_ = np.flatnonzero(self.dense).astype(np.uint32)
+        return self.rows_
+
+    def at(self, rows: Rows) -> NDArray[np.uint8]:
+        """The impact in each of these pages, 0 where they have not the term."""
+        if self.dense_ is None and self.rows_ is not None and len(rows) * 16 < len(self.rows_):
+            places = np.searchsorted(self.rows_, rows)
+            places[places == len(self.rows_)] = 0
+            assert self.impacts is not None
+            return np.where(self.rows_[places] == rows, self.impacts[places], np.uint8(0))
+        return self.dense[rows]
+
+
+def listed(size: int, rows: Rows) -> Listed:
+    """A list of pages found elsewhere."""
+    return Listed(size, len(rows), rows, np.full(len(rows), 255, np.uint8))
+
+
+class Postings:
+    """The files of a version, open. Raises OSError or ValueError when one is missing or cut."""
+
+    def __init__(self, folder: Path) -> None:
+        files = {name: mapped(folder / f"postings.{name}", dtype) for name, dtype in _TYPES.items()}
+        self.terms: NDArray[np.uint64] = files["terms"]
+        self.lists = files["lists"]
+        self.all_rows: NDArray[np.uint32] = files["rows"]
+        self.all_impacts: NDArray[np.uint8] = files["impacts"]
+        self.all_dense: NDArray[np.uint8] = files["dense"]
+        self.pages = files["pages"]
+        self.values: NDArray[np.uint16] = files["values"].reshape(-1, SLOTS)
+        self.more = files["more"]
+        try:
+            self.names = msgspec.json.decode((folder / "postings.names").read_bytes(), type=Names)
+        except msgspec.MsgspecError:
+            raise ValueError(f"{folder / 'postings.names'} is damaged") from None
+        if len(self.terms) != len(self.lists) or len(self.values) != len(self.pages):
+            raise ValueError(f"the files {folder / 'postings.*'} are not of one version")
+        self.size = len(self.pages)
+        # Columns of their own: operations on all the pages read one after the other.
+        self.key: NDArray[np.uint64] = np.ascontiguousarray(self.pages["key"])
+        self.day = np.ascontiguousarray(self.pages["day"])
+        self.news = np.ascontiguousarray(self.pages["news"])
+        self.population = np.ascontiguousarray(self.pages["population"])
+        self.weight = np.ascontiguousarray(self.pages["weight"])
+        self.publisher = np.ascontiguousarray(self.pages["publisher"])
+        self.source = np.ascontiguousarray(self.pages["source"])
+        self.everything: Rows = np.arange(self.size, dtype=np.uint32)
+        self._by_key = np.argsort(self.key)
+        self._drawn = self.key.astype(np.uint16)  # keys are hashes: any bits of them are chance
+        self._publishers = {name: number for number, name in enumerate(self.names.publishers)}
+
+    def find(self, name: str) -> Listed:
+        """The pages of a term."""
+        hashed = np.uint64(_hash(name))
+        place = int(np.searchsorted(self.terms, hashed))
+        if place == len(self.terms) or self.terms[place] != hashed:
+            return Listed(self.size, 0, self.all_rows[:0], self.all_impacts[:0])
+        return self._list(self.lists[place])
+
+    def _list(self, found: np.void) -> Listed:
+        start, count = int(found["start"]), int(found["count"])
+        if found["dense"]:
+            return Listed(self.size, count, dense_=self.all_dense[start : start + self.size])
+        return Listed(self.size, count, self.all_rows[start : start + count], self.all_impacts[start : start + count])
+
+    def by_keys(self, keys: Sequence[int]) -> Rows:
+        """The rows of these keys, ascending; keys that are not here are left out."""
+        if not self.size:
+            return self.everything
+        wanted = np.array(keys, np.uint64)
+        places = np.searchsorted(self.key, wanted, sorter=self._by_key)
+        places[places == self.size] = 0
+        rows = self._by_key[places]
+        return np.unique(rows[self.key[rows] == wanted]).astype(np.uint32)
+
+    def published(self, publisher: str) -> Rows:
+        """The pages of a publisher."""
+        number = self._publishers.get(publisher)
+        return np.flatnonzero(self.publisher == number).astype(np.uint32) if number else self.everything[:0]
+
+    def number_of(self, publisher: str) -> int:
+        """The number of a publisher; 0 when it has no page here."""
+        return self._publishers.get(publisher, 0)
+
+    def sample(self, rows: Rows, most: int) -> Rows:
+        """All of these pages or, of more than `most` (0: any number), half as many, a quarter, an eighth… drawn once
+        for all by their keys: never by where they stand, for neighbours are alike."""
+        if not most or len(rows) <= most:
+            return rows
+        halvings = min(math.ceil(math.log2(len(rows) / most)), 16)
+        some = rows[self._drawn[rows] >> (16 - halvings) == 0]
+        return some if len(some) else rows[:1]
+
+    def facets(self, rows: Rows) -> dict[str, int]:
+        """How many of these pages have each facet value, "name:value"."""
+        counts = np.bincount(self.values[rows].ravel(), minlength=len(self.names.values))
+        if len(self.more):
+            where = np.searchsorted(rows, self.more["row"])
+            held = np.zeros(len(self.more), bool)
+            inside = where < len(rows)
+            held[inside] = rows[where[inside]] == self.more["row"][inside]
+            counts += np.bincount(self.more["value"][held], minlength=len(counts))
+        counts[0] = 0
+        names = self.names.values
+        found = np.flatnonzero(counts)
+        return dict(zip([names[n] for n in found.tolist()], counts[found].tolist(), strict=True))
+
+    def sources(self, rows: Rows, most: int | None = None) -> dict[str, int]:
+        """How many of these pages each source has, "key, tab, name"; the `most` that have the most."""
+        return _named(np.bincount(self.source[rows], minlength=1), self.names.sources, most)
+
+    def publishers(self, rows: Rows) -> dict[str, int]:
+        """How many of these pages each publisher has."""
+        return _named(np.bincount(self.publisher[rows], minlength=1), self.names.publishers, None)
+
+
+def _named(counts: NDArray[np.integer], names: Sequence[str], most: int | None) -> dict[str, int]:
+    counts[0] = 0
+    found = np.flatnonzero(counts)
+    if most is not None and len(found) > most:
+        found = found[np.argpartition(-counts[found], most)[:most]]
+    found = found[np.argsort(-counts[found], kind="stable")]
+    return dict(zip([names[n] for n in found.tolist()], counts[found].tolist(), strict=True))
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Run:
+    """Sorted lists of some pages: terms, the end of each list, and rows and impacts one list after the other."""
+
+    terms: NDArray[np.uint64]
+    ends: NDArray[np.integer]
+    rows: NDArray[np.unsignedinteger]
+    impacts: NDArray[np.uint8]
+
+    def between(self, first: int, after: int) -> tuple[NDArray[np.uint64], Rows, NDArray[np.uint8]]:
+        """The entries of the terms from `first` to `after` (excluded): term, row and impact of each."""
+        begin = int(self.ends[first - 1]) if first else 0
+        end = int(self.ends[after - 1]) if after else 0
+        sizes = np.diff(self.ends[first:after], prepend=begin)
+        return np.repeat(self.terms[first:after], sizes), self.rows[begin:end], self.impacts[begin:end]
+
+
+@dataclass
+class _Numbers:
+    """Numbers given to names as they come."""
+
+    names: list[str]
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.numbers = {name: number for number, name in enumerate(self.names)}
+
+    def __getitem__(self, name: str) -> int:
+        if (number := self.numbers.get(name)) is None:
+            number = self.numbers[name] = len(self.names)
+            self.names.append(name)
+        return number
+
+
+class PostingsWriter:
+    """Writes the files of a version: those of the last one that stay, then pages one by one.
+
+    last: the version to start from. Its pages that are gone are told at the end, and so come first all the same: what
+    is added is numbered from 0 and moved up then.
+    """
+
+    def __init__(self, folder: Path, last: Postings | None = None) -> None:
+        self._folder, self._last = folder, last
+        names = last.names if last else Names()
+        self._values, self._publishers, self._sources = map(
+            _Numbers, (list(names.values), list(names.publishers), list(names.sources))
+        )
+        self._pages: list[tuple[int, float, int, int, int, int, int]] = []
+        self._slots = array("H")
+        self._more: list[tuple[int, int]] = []
+        self._aside = Path(tempfile.mkdtemp(prefix=".runs-", dir=folder))
+        self._files = 0
+        self._runs: list[_Run] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._terms: dict[str, int] = {}
+        self._of_terms, self._times, self._sizes, self._lengths = array("I"), array("H"), array("I"), array("I")
+
+    def add(self, page: Page, words: Iterable[str]) -> None:
+        """Add a page, which says these words, each as often as it is given."""
+        row = len(self._pages)
+        counted = Counter(words)
+        length = sum(counted.values())
+        counted.update(page.terms)
+        terms = self._terms
+        self._of_terms.extend([terms.setdefault(name, len(terms)) for name in counted])
+        self._times.extend([min(times, 65_535) for times in counted.values()])
+        self._sizes.append(len(counted))
+        self._lengths.append(length)
+        numbers = [self._values[value] for value in page.facets]
+        self._slots.extend((numbers + [0] * SLOTS)[:SLOTS])
+        self._more.extend((row, number) for number in numbers[SLOTS:])
+        self._pages.append(
+            (
+                page.key,
+                page.weight,
+                page.day,
+                page.news,
+                page.population,
+                self._publishers[page.publisher],
+                self._sources[page.source],
+            )
+        )
+        if len(self._sizes) == RUN_PAGES:
+            self._spill()
+
+    def _spill(self) -> None:
+        """Sort what was added since the last time, aside."""
+        hashes = np.fromiter(map(_hash, self._terms), np.uint64, len(self._terms))
+        ranks = np.empty(len(hashes), np.uint32)
+        order = np.argsort(hashes)
+        ranks[order] = np.arange(len(hashes), dtype=np.uint32)
+        terms = ranks[np.array(self._of_terms, np.uint32)]
+        sizes = np.array(self._sizes, np.int64)
+        rows = np.repeat(np.arange(len(self._pages) - len(sizes), len(self._pages), dtype=np.uint32), sizes)
+        impacts = impact(np.array(self._times, np.int64), np.repeat(np.array(self._lengths, np.int64), sizes))
+        by_term = np.argsort(terms, kind="stable")
+        ends = np.cumsum(np.bincount(terms, minlength=len(hashes)))
+        kept = self._kept
+        self._runs.append(_Run(kept(hashes[order]), kept(ends), kept(rows[by_term]), kept(impacts[by_term])))
+        self._begin()
+
+    def _kept(self, made: NDArray[Any]) -> NDArray[Any]:
+        """The same array, on disk."""
+        self._files += 1
+        path = self._aside / f"{self._files}.npy"
+        np.save(path, made)
+        return np.asarray(np.load(path, mmap_mode="r"))
+
+    def close(self) -> None:
+        """Let go of what was kept aside, finished or not."""
+        shutil.rmtree(self._aside, ignore_errors=True)
+
+    def finish(self, gone: Iterable[int] = ()) -> None:
+        """Take over the pages of the last version but those `gone` (their keys) or added since; write the files."""
+        if len(self._sizes):
+            self._spill()
+        pages = np.array(self._pages, _PAGE)
+        values = np.array(self._slots, np.uint16).reshape(-1, SLOTS)
+        more = np.array(self._more, _MORE)
+        stays, stay = 0, None
+        if self._last is not None:
+            stay = ~np.isin(self._last.key, np.concatenate([pages["key"], np.fromiter(gone, np.uint64)]))
+            stays = int(stay.sum())
+            moved = (np.cumsum(stay) - 1).astype(np.uint32)
+            kept = self._last.more[stay[self._last.more["row"]]]
+            kept["row"] = moved[kept["row"]]
+            more["row"] += stays
+            pages = np.concatenate([self._last.pages[stay], pages])
+            values = np.concatenate([self._last.values[stay], values])
+            more = np.concatenate([kept, more])
+        for name, made in (("pages", pages), ("values", values), ("more", more)):
+            made.tofile(self._folder / f"postings.{name}")
+        names = Names(self._values.names, self._publishers.names, self._sources.names)
+        (self._folder / "postings.names").write_bytes(msgspec.json.encode(names))
+        with _Lists(self._folder, len(pages)) as lists:
+            for entries in _merged(self._runs, self._last, stays, stay):
+                lists.add(*entries)
+        self.close()
+
+
+_Entries = tuple[NDArray[np.uint64], Rows, NDArray[np.uint8]]
+
+
+def _merged(
+    runs: Sequence[_Run], last: Postings | None, stays: int, stay: NDArray[np.bool_] | None
+) -> Iterator[_Entries]:
+    """The entries of all runs, in the order of terms and then of pages, some whole lists at a time."""
+    moved = (np.cumsum(stay) - 1).astype(np.uint32) if stay is not None else None
+    sizes = sum(int(run.ends[-1]) for run in runs if len(run.ends))
+    if last is not None:
+        sizes += int(last.lists["count"].sum(dtype=np.int64))
+    # Hashes are spread evenly: equal ranges of them hold much the same number of entries.
+    slabs = max(1, math.ceil(sizes / SLAB))
+    bounds = [(n << 64) // slabs for n in range(slabs)] + [1 << 64]
+    for low, high in pairwise(bounds):
+        parts: list[_Entries] = []
+        if last is not None and stay is not None and moved is not None:
+            first, after = _range(last.terms, low, high)
+            parts += _old(last, first, after, stay, moved)
+        for run in runs:
+            terms, rows, impacts = run.between(*_range(run.terms, low, high))
+            parts.append((terms, rows + np.uint32(stays), impacts))
+        terms, rows, impacts = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(terms, kind="stable")
+        yield terms[order], rows[order], impacts[order]
+
+
+def _range(terms: NDArray[np.uint64], low: int, high: int) -> tuple[int, int]:
+    first = int(np.searchsorted(terms, np.uint64(low)))
+    after = len(terms) if high >> 64 else int(np.searchsorted(terms, np.uint64(high)))
+    return first, after
+
+
+def _old(
+    last: Postings, first: int, after: int, stay: NDArray[np.bool_], moved: NDArray[np.uint32]
+) -> Iterator[_Entries]:
+    """The entries of the last version's terms from `first` to `after`, of the pages that stay."""
+    lists, terms = last.lists[first:after], last.terms[first:after]
+    thin = lists["dense"] == 0
+    if thin.any():
+        # Lists that are no bytes stand one after the other, in the order of their terms.
+        begin = int(lists["start"][thin][0])
+        end = int(lists["start"][thin][-1]) + int(lists["count"][thin][-1])
+        rows, impacts = last.all_rows[begin:end], last.all_impacts[begin:end]
+        held = stay[rows]
+        yield np.repeat(terms[thin], lists["count"][thin])[held], moved[rows[held]], impacts[held]
+    for place in np.flatnonzero(~thin).tolist():
+        found = last._list(lists[place])
+        rows = found.rows[stay[found.rows]]
+        yield np.full(len(rows), terms[place]), moved[rows], found.dense[rows]
+
+
+class _Lists:
+    """Writes lists, whole terms in their order."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self._size = size
+        self._files: dict[str, BinaryIO] = {
+            name: (folder / f"postings.{name}").open("wb") for name in ("terms", "lists", "rows", "impacts", "dense")
+        }
+        self._thin = self._dense = 0
+
+    def __enter__(self) -> _Lists:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def add(self, terms: NDArray[np.uint64], rows: Rows, impacts: NDArray[np.uint8]) -> None:
+        """Add the lists of some terms: the term, row and impact of each entry, sorted."""
+        begins = np.flatnonzero(np.append(True, terms[1:] != terms[:-1])[: len(terms)])
+        counts = np.diff(begins, append=len(terms))
+        lists = np.zeros(len(begins), _LIST)
+        lists["count"] = counts
+        lists["dense"] = dense = counts * DENSE >= max(self._size, 1)
+        thin = np.repeat(~dense, counts)
+        for place in np.flatnonzero(dense).tolist():
+            begin, end = int(begins[place]), int(begins[place] + counts[place])
+            line = np.zeros(self._size, np.uint8)
+            line[rows[begin:end]] = impacts[begin:end]
+            line.tofile(self._files["dense"])
+            lists["start"][place] = self._dense
+            self._dense += self._size
+        sizes = counts[~dense]
+        lists["start"][~dense] = self._thin + np.cumsum(sizes) - sizes
+        self._thin += int(sizes.sum())
+        terms[begins].tofile(self._files["terms"])
+        lists.tofile(self._files["lists"])
+        rows[thin].tofile(self._files["rows"])
+        impacts[thin].tofile(self._files["impacts"])
