@@ -282,7 +282,7 @@ class Results:
 
     query: str
     total: int
-    total_is_exact: bool  # False: estimated on a sample, rounded to two digits
+    total_is_exact: bool  # always: part of the contract, which allows an estimate
     took_ms: float
     hits: tuple[Hit, ...]
     facets: dict[str, tuple[FacetValue, ...]] = field(default_factory=dict)

@@ -125,7 +125,7 @@ class SearchSettings(_Section):
     count_up_to: int = Field(
         5_000,
         ge=0,
-        description="Results counted one by one; beyond, counts are estimated and said to be; 0 counts all",
+        description="Results up to which facets are counted one by one; beyond, on some, and said so; 0 for all",
     )
 
 

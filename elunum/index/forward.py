@@ -115,6 +115,7 @@ class Forward:
         self.keys: NDArray[np.uint64] = mapped(keys, np.dtype("<u8"))
         self.records = mapped(records, _RECORD)
         self.tokens: NDArray[np.uint32] = mapped(tokens, np.dtype("<u4"))
+        self._bytes = self.tokens.data.cast("B") if len(self.tokens) else memoryview(b"")
         if len(self.keys) != len(self.records):
             raise ValueError(f"{keys} and {records} are not of one version")
         kept = self.records["kept"]
@@ -128,15 +129,15 @@ class Forward:
         places[places == len(self.keys)] = 0
         return places, self.keys[places] == wanted if len(self.keys) else np.zeros(len(wanted), bool)
 
-    def pages(self, keys: Sequence[int] | NDArray[np.unsignedinteger]) -> Pages:
-        """The pages with these keys, in that order; a page that is not here has no tokens."""
-        places, here = self.places(keys)
+    def pages(self, places: NDArray[np.intp], here: NDArray[np.bool_]) -> Pages:
+        """The pages at these places, in that order; one that is not `here` has no tokens."""
         records = self.records[places] if len(self.keys) else np.zeros(len(places), _RECORD)
         kept = np.where(here[:, None], records["kept"], 0).astype(np.int64)
         begins = records["start"].astype(np.int64)
         ends = begins + kept.sum(axis=1)
-        pieces = [self.tokens[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-        tokens = np.concatenate(pieces) if pieces else np.empty(0, np.uint32)
+        # Slices of a memoryview cost a third of those of an array.
+        pieces = [self._bytes[4 * begin : 4 * end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        tokens = np.frombuffer(b"".join(pieces), np.uint32)
         return Pages(tokens, kept, np.where(here, records["length"], 0).astype(np.int64))
 
 

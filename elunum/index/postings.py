@@ -10,7 +10,7 @@ arrays, so that every count is exact and costs less than a page of text. Files o
     postings.dense    the terms that very many pages have, one byte a page instead
     postings.pages    one record a page: its key, dates, population, weight, publisher and source
     postings.values   the facet values of each page, SLOTS numbers a page
-    postings.more     page and number of the values beyond
+    postings.more     page and number of the values that have no slot left
     postings.names    what the numbers of values, publishers and sources stand for (JSON)
 
 A version is written from runs, sorted lists of some pages each: the last version is the first of them, without the
@@ -37,8 +37,11 @@ from numpy.typing import NDArray
 
 from elunum.index.forward import mapped
 
-Rows = NDArray[np.unsignedinteger]
-"""Numbers of pages, ascending."""
+Rows = NDArray[np.intp]
+"""Numbers of pages, ascending, as arrays are looked up by; on disk they take half of that."""
+
+_Kept = NDArray[np.uint32]
+"""Numbers of pages, as they are on disk."""
 
 K1, B = 1.2, 0.75
 """Of BM25 (Robertson and Zaragoza 2009)."""
@@ -46,8 +49,11 @@ K1, B = 1.2, 0.75
 MEAN_WORDS = 400
 """Length of a page that is neither short nor long, in words. Fixed, so that a page does not change with the others."""
 
+SLOT_OF = {"kind": 0, "type": 1, "lang": 2, "year": 3, "population": 4, "departement": 5, "region": 6}
+"""Facets that have one value for nearly every page, each in a slot of its own."""
+
 SLOTS = 14
-"""Facet values of nearly every page."""
+"""Facet values of nearly every page: the slots that follow are for the others, tags first of all."""
 
 DENSE = 6
 """A term that one page in so many has, or more, is kept as one byte a page."""
@@ -131,7 +137,7 @@ class Listed:
 
     size: int
     count: int
-    rows_: Rows | None = None  # either these, with impacts
+    kept: _Kept | None = None  # either its pages, with impacts
     impacts: NDArray[np.uint8] | None = None
     dense_: NDArray[np.uint8] | None = None  # or one byte a page, 0 where the page has not the term
 
@@ -140,30 +146,33 @@ class Listed:
         """One byte a page: its impact, or 0."""
         if self.dense_ is None:
             self.dense_ = np.zeros(self.size, np.uint8)
-            if self.rows_ is not None and self.impacts is not None:
-                self.dense_[self.rows_] = self.impacts
+            if self.kept is not None and self.impacts is not None:
+                self.dense_[self.kept] = self.impacts
         return self.dense_
 
     @property
     def rows(self) -> Rows:
         """The pages, ascending."""
-        if self.rows_ is None:
-            self.rows_ = np.flatnonzero(self.dense).astype(np.uint32)
-        return self.rows_
+        return np.flatnonzero(self.dense > 0) if self.kept is None else self.kept.astype(np.intp)
 
     def at(self, rows: Rows) -> NDArray[np.uint8]:
         """The impact in each of these pages, 0 where they have not the term."""
-        if self.dense_ is None and self.rows_ is not None and len(rows) * 16 < len(self.rows_):
-            places = np.searchsorted(self.rows_, rows)
-            places[places == len(self.rows_)] = 0
+        if self.dense_ is None and self.kept is not None and len(rows) * MUCH_LONGER < len(self.kept):
+            wanted = rows.astype(np.uint32)
+            places = np.searchsorted(self.kept, wanted)
+            places[places == len(self.kept)] = 0
             assert self.impacts is not None
-            return np.where(self.rows_[places] == rows, self.impacts[places], np.uint8(0))
+            return np.where(self.kept[places] == wanted, self.impacts[places], np.uint8(0))
         return self.dense[rows]
+
+
+MUCH_LONGER = 16
+"""Times a list is longer than what is looked up in it, from which searching costs less than laying the list out."""
 
 
 def listed(size: int, rows: Rows) -> Listed:
     """A list of pages found elsewhere."""
-    return Listed(size, len(rows), rows, np.full(len(rows), 255, np.uint8))
+    return Listed(size, len(rows), rows.astype(np.uint32), np.full(len(rows), 255, np.uint8))
 
 
 class Postings:
@@ -194,8 +203,9 @@ class Postings:
         self.weight = np.ascontiguousarray(self.pages["weight"])
         self.publisher = np.ascontiguousarray(self.pages["publisher"])
         self.source = np.ascontiguousarray(self.pages["source"])
-        self.everything: Rows = np.arange(self.size, dtype=np.uint32)
+        self.everything: Rows = np.arange(self.size)
         self._by_key = np.argsort(self.key)
+        self._of: dict[str, NDArray[np.bool_]] = {}
         self._drawn = self.key.astype(np.uint16)  # keys are hashes: any bits of them are chance
         self._publishers = {name: number for number, name in enumerate(self.names.publishers)}
 
@@ -221,12 +231,12 @@ class Postings:
         places = np.searchsorted(self.key, wanted, sorter=self._by_key)
         places[places == self.size] = 0
         rows = self._by_key[places]
-        return np.unique(rows[self.key[rows] == wanted]).astype(np.uint32)
+        return np.unique(rows[self.key[rows] == wanted])
 
     def published(self, publisher: str) -> Rows:
         """The pages of a publisher."""
         number = self._publishers.get(publisher)
-        return np.flatnonzero(self.publisher == number).astype(np.uint32) if number else self.everything[:0]
+        return np.flatnonzero(self.publisher == number) if number else self.everything[:0]
 
     def number_of(self, publisher: str) -> int:
         """The number of a publisher; 0 when it has no page here."""
@@ -241,39 +251,61 @@ class Postings:
         some = rows[self._drawn[rows] >> (16 - halvings) == 0]
         return some if len(some) else rows[:1]
 
-    def facets(self, rows: Rows) -> dict[str, int]:
-        """How many of these pages have each facet value, "name:value"."""
-        counts = np.bincount(self.values[rows].ravel(), minlength=len(self.names.values))
+    def facets(self, rows: Rows, times: float = 1.0, name: str = "") -> dict[str, int]:
+        """How many of these pages have each facet value, "name:value", of one facet or of all; each page stands for so
+        many."""
+        size = len(self.names.values)
+        if (slot := SLOT_OF.get(name)) is not None:
+            counts = np.bincount(self.values[rows, slot], minlength=size)
+        else:
+            counts = np.bincount(self.values[rows, len(SLOT_OF) if name else 0 :].ravel(), minlength=size)
         if len(self.more):
-            where = np.searchsorted(rows, self.more["row"])
-            held = np.zeros(len(self.more), bool)
-            inside = where < len(rows)
-            held[inside] = rows[where[inside]] == self.more["row"][inside]
-            counts += np.bincount(self.more["value"][held], minlength=len(counts))
-        counts[0] = 0
-        names = self.names.values
-        found = np.flatnonzero(counts)
-        return dict(zip([names[n] for n in found.tolist()], counts[found].tolist(), strict=True))
+            inside = np.zeros(self.size, bool)
+            inside[rows] = True
+            counts += np.bincount(self.more["value"][inside[self.more["row"]]], minlength=size)
+        if name:
+            counts = np.where(self._named(name), counts, 0)
+        return _named(counts, self.names.values, times)
 
-    def sources(self, rows: Rows, most: int | None = None) -> dict[str, int]:
+    def _named(self, name: str) -> NDArray[np.bool_]:
+        """Which values are of a facet."""
+        if (found := self._of.get(name)) is None:
+            found = self._of[name] = np.array([value.startswith(f"{name}:") for value in self.names.values])
+        return found
+
+    def sources(self, rows: Rows, times: float = 1.0, most: int | None = None) -> dict[str, int]:
         """How many of these pages each source has, "key, tab, name"; the `most` that have the most."""
-        return _named(np.bincount(self.source[rows], minlength=1), self.names.sources, most)
+        return _named(np.bincount(self.source[rows], minlength=1), self.names.sources, times, most)
 
     def publishers(self, rows: Rows) -> dict[str, int]:
         """How many of these pages each publisher has."""
-        return _named(np.bincount(self.publisher[rows], minlength=1), self.names.publishers, None)
+        return _named(np.bincount(self.publisher[rows], minlength=1), self.names.publishers)
 
 
-def _named(counts: NDArray[np.integer], names: Sequence[str], most: int | None) -> dict[str, int]:
+def _named(
+    counts: NDArray[np.integer], names: Sequence[str], times: float = 1.0, most: int | None = None
+) -> dict[str, int]:
+    """Counts by name, those that are not 0; the `most` highest. Multiplied, they are estimates, and rounded."""
     counts[0] = 0
     found = np.flatnonzero(counts)
     if most is not None and len(found) > most:
-        found = found[np.argpartition(-counts[found], most)[:most]]
-    found = found[np.argsort(-counts[found], kind="stable")]
-    return dict(zip([names[n] for n in found.tolist()], counts[found].tolist(), strict=True))
+        found = np.sort(found[np.argpartition(-counts[found], most)[:most]])
+    shown = counts[found] if times == 1 else rounded(counts[found] * times)
+    return dict(zip([names[number] for number in found.tolist()], shown.tolist(), strict=True))
+
+
+def rounded(numbers: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Two significant digits: no more is known of an estimate."""
+    scale = 10.0 ** np.maximum(np.floor(np.log10(np.maximum(numbers, 1))) - 1, 0)
+    kept: NDArray[np.int64] = np.rint(np.rint(numbers / scale) * scale).astype(np.int64)
+    return kept
 
 
 # --- writing -----------------------------------------------------------------------------------------------------
+
+
+_Entries = tuple[NDArray[np.uint64], _Kept, NDArray[np.uint8]]
+"""Term, page and impact of each entry of some lists."""
 
 
 @dataclass
@@ -282,10 +314,10 @@ class _Run:
 
     terms: NDArray[np.uint64]
     ends: NDArray[np.integer]
-    rows: NDArray[np.unsignedinteger]
+    rows: _Kept
     impacts: NDArray[np.uint8]
 
-    def between(self, first: int, after: int) -> tuple[NDArray[np.uint64], Rows, NDArray[np.uint8]]:
+    def between(self, first: int, after: int) -> _Entries:
         """The entries of the terms from `first` to `after` (excluded): term, row and impact of each."""
         begin = int(self.ends[first - 1]) if first else 0
         end = int(self.ends[after - 1]) if after else 0
@@ -346,9 +378,15 @@ class PostingsWriter:
         self._times.extend([min(times, 65_535) for times in counted.values()])
         self._sizes.append(len(counted))
         self._lengths.append(length)
-        numbers = [self._values[value] for value in page.facets]
-        self._slots.extend((numbers + [0] * SLOTS)[:SLOTS])
-        self._more.extend((row, number) for number in numbers[SLOTS:])
+        slots, free = [0] * SLOTS, len(SLOT_OF)
+        for value in page.facets:
+            slot = SLOT_OF.get(value.partition(":")[0], free)
+            if slot >= SLOTS or slots[slot]:
+                self._more.append((row, self._values[value]))
+            else:
+                slots[slot] = self._values[value]
+                free += slot == free
+        self._slots.extend(slots)
         self._pages.append(
             (
                 page.key,
@@ -418,9 +456,6 @@ class PostingsWriter:
         self.close()
 
 
-_Entries = tuple[NDArray[np.uint64], Rows, NDArray[np.uint8]]
-
-
 def _merged(
     runs: Sequence[_Run], last: Postings | None, stays: int, stay: NDArray[np.bool_] | None
 ) -> Iterator[_Entries]:
@@ -440,6 +475,8 @@ def _merged(
         for run in runs:
             terms, rows, impacts = run.between(*_range(run.terms, low, high))
             parts.append((terms, rows + np.uint32(stays), impacts))
+        if not parts:
+            continue
         terms, rows, impacts = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.argsort(terms, kind="stable")
         yield terms[order], rows[order], impacts[order]
@@ -466,8 +503,8 @@ def _old(
         yield np.repeat(terms[thin], lists["count"][thin])[held], moved[rows[held]], impacts[held]
     for place in np.flatnonzero(~thin).tolist():
         found = last._list(lists[place])
-        rows = found.rows[stay[found.rows]]
-        yield np.full(len(rows), terms[place]), moved[rows], found.dense[rows]
+        rows_ = found.rows[stay[found.rows]]
+        yield np.full(len(rows_), terms[place]), moved[rows_], found.dense[rows_]
 
 
 class _Lists:
@@ -487,7 +524,7 @@ class _Lists:
         for file in self._files.values():
             file.close()
 
-    def add(self, terms: NDArray[np.uint64], rows: Rows, impacts: NDArray[np.uint8]) -> None:
+    def add(self, terms: NDArray[np.uint64], rows: _Kept, impacts: NDArray[np.uint8]) -> None:
         """Add the lists of some terms: the term, row and impact of each entry, sorted."""
         begins = np.flatnonzero(np.append(True, terms[1:] != terms[:-1])[: len(terms)])
         counts = np.diff(begins, append=len(terms))

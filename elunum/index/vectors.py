@@ -44,7 +44,7 @@ RARE, COMMON = 3, 0.2
 TITLE = 0.5
 """What a word of the title counts more, against one said very often."""
 
-WITHOUT_SUBJECT = np.array([token("", word) >> 8 for word in STOP_WORDS], np.uint32)
+WITHOUT_SUBJECT = np.unique(np.array([token("", word) >> 8 for word in STOP_WORDS], np.uint32))
 """Codes of the words that carry none."""
 
 _K1, _B = 1.2, 0.75

@@ -30,24 +30,43 @@ PASSAGE_WORDS = 50
 
 _PLACE = {name: number for number, name in enumerate(PARTS)}
 
+_FORMS = [_PLACE["title"], _PLACE["body"]]
+"""The parts in which the form of a word counts, and what stands beside it."""
+
+_Parts = tuple[Sequence[str], Scores]
+"""Names of parts of a score, and what each page gets of them, [pages, names]."""
+
 
 @dataclass
 class Looked:
     """Scores of candidates, [pages], and their parts by name."""
 
     scores: Scores
-    parts: list[tuple[str, Scores]] = field(default_factory=list)
+    parts: list[tuple[Sequence[str], Scores]] = field(default_factory=list)  # names, and [pages, names]
     unit: float = 0.0  # what the words score where they score most: signs that are shares are worth a part of it
 
     def add(self, name: str, given: Scores) -> None:
         """Add a part to the scores."""
-        self.scores = self.scores + given
-        self.parts.append((name, given))
+        self.add_all((name,), given[:, None])
+
+    def add_all(self, names: Sequence[str], given: Scores) -> Scores:
+        """Add parts to the scores, [pages, names]; their sum."""
+        whole: Scores = given.sum(axis=1)
+        self.scores = self.scores + whole
+        self.parts.append((names, given))
+        return whole
 
     def weigh(self, name: str, weights: Scores) -> None:
         """Multiply the scores, last of all."""
         self.scores = self.scores * weights
-        self.parts.append((name, weights))
+        self.parts.append(((name,), weights[:, None]))
+
+    def explained(self, page: int) -> list[tuple[str, float]]:
+        """What made the score of a page: each part that is not 0, in the order they were added."""
+        given = [
+            (name, float(value)) for names, part in self.parts for name, value in zip(names, part[page], strict=True)
+        ]
+        return [(name, value) for name, value in given if value]
 
 
 @dataclass(frozen=True)
@@ -72,13 +91,14 @@ class Closely:
         ranking: Ranking,
     ) -> None:
         """idf: of a term in a field of the index."""
-        self.pages = forward.pages(keys)
+        places, here = forward.places(keys)
+        self.pages = forward.pages(places, here)
         self._vectors = vectors
         self._ranking = ranking
         self._idf = idf
         self._stems = self.pages.tokens >> 8
         # The slot of each token: its page times the number of parts, plus its part.
-        self._slots = np.repeat(np.arange(len(self.pages) * len(PARTS)), self.pages.kept.ravel())
+        self._slots = np.repeat(np.arange(len(self.pages) * len(PARTS), dtype=np.int32), self.pages.kept.ravel())
         bodies = np.cumsum(self.pages.kept.ravel())[len(PARTS) - 1 :: len(PARTS)] - self.pages.kept[:, _PLACE["body"]]
         self._body_begins = bodies
         lengths = self.pages.kept.astype(float)
@@ -87,7 +107,7 @@ class Closely:
         self._norms = K1 * (1 - B + B * lengths / np.maximum(means, 1e-9))
         lead = np.minimum(self.pages.length, LEAD_WORDS)
         self._lead_norm = K1 * (1 - B + B * lead / max(min(forward.mean_length, LEAD_WORDS), 1e-9))
-        self._directions = vectors.of_pages(*forward.places(keys))
+        self._directions = vectors.of_pages(places, here)
         self._found: dict[str, NDArray[np.integer]] = {}
 
     @cached_property
@@ -112,11 +132,8 @@ class Closely:
         for start, end in units(words, others):
             share[start:end] = [np.where(self._stand_close(words[start:end]), 1.0, ranking.apart)] * (end - start)
         for place, word in enumerate(words):
-            best: Scores = self._nothing
-            for name, whole in self._word(word):
-                kept = whole * share[place]
-                looked.add(name, kept)
-                best = best + kept
+            names, given = self._word(word)
+            best = looked.add_all(names, given * share[place][:, None])
             ways = [
                 (other.text, self._clause(other.clause) * ((1.0 if other.same else ranking.synonym) / _length(other)))
                 for other in others
@@ -127,17 +144,16 @@ class Closely:
                 for gained in gains
                 if gained.start <= place < gained.end
             ]
-            for name, given in ways:
-                more = np.maximum(given - best, 0.0)
+            for name, way in ways:
+                more = np.maximum(way - best, 0.0)
                 looked.add(name, more)
                 best = best + more
         for clause in query.clauses:
             if not is_plain(clause):
-                for name, given in self._parts(clause):
-                    looked.add(name, given)
+                for part in self._parts(clause):
+                    looked.add_all(*part)
         for left, right in pairwise(words):
-            for part, weight in (("body", ranking.pair), ("title", ranking.pair_title)):
-                looked.add(f"{part}: {left.stem} {right.stem}", weight * self._pair(part, left, right))
+            looked.add_all(*self._pair(left, right))
         if words:
             looked.unit = float(looked.scores.max(initial=0)) if unit is None else unit
             looked.add("about", ranking.about * looked.unit * self._about(words))
@@ -161,54 +177,44 @@ class Closely:
         counts: NDArray[np.integer] = np.bincount(self._slots[at], minlength=slots).reshape(-1, len(PARTS))
         return counts
 
-    def _word(self, word: Word) -> list[tuple[str, Scores]]:
+    def _word(self, word: Word) -> _Parts:
         """What a word is worth in each field that counts."""
-        ranking, at = self._ranking, self._at(word.stem)
+        ranking, at, idf = self._ranking, self._at(word.stem), self._idf
         if not len(at):
-            return []
-        counts = self._counts(at)
-        given = [
-            (f"{part}: {word.stem}", weight * self._bm25(counts, part, self._idf(part, word.stem)))
-            for part, weight in (
-                ("title", ranking.title),
-                ("headings", ranking.headings),
-                ("body", ranking.body),
-                ("anchors", ranking.anchors),
-                ("address", ranking.address),
-            )
+            return (), np.zeros((len(self.pages), 0))
+        weights = [getattr(ranking, part) for part in PARTS]
+        each = self._saturated(self._counts(at)) * [
+            weight and weight * idf(part, word.stem) for part, weight in zip(PARTS, weights, strict=True)
         ]
         slots = self._slots[at]
         first = at[slots % len(PARTS) == _PLACE["body"]]
         pages = self._slots[first] // len(PARTS)
         first = pages[first - self._body_begins[pages] < LEAD_WORDS]
         lead = np.bincount(first, minlength=len(self.pages))
-        given.append(
-            (f"lead: {word.stem}", ranking.lead * _saturated(lead, self._lead_norm) * self._idf("lead", word.stem))
-        )
+        begun = (K1 + 1) * lead / (lead + self._lead_norm) * (ranking.lead * idf("lead", word.stem))
         exact = self._counts(at[self.pages.tokens[at] == token(word.word, word.stem)])
-        for part, weight in (("title", ranking.exact_title), ("body", ranking.exact_body)):
-            given.append(
-                (
-                    f"{part}_words: {word.word}",
-                    weight * self._bm25(exact, part, self._idf(f"{part}_words", word.word)),
-                )
-            )
-        return given
+        forms = self._saturated(exact)[:, _FORMS] * (
+            ranking.exact_title * idf("title_words", word.word),
+            ranking.exact_body * idf("body_words", word.word),
+        )
+        names = [*(f"{part}: {word.stem}" for part in PARTS), f"lead: {word.stem}"]
+        names += [f"title_words: {word.word}", f"body_words: {word.word}"]
+        return names, np.column_stack((each, begun, forms))
 
     def _clause(self, clause: Clause) -> Scores:
         """What a clause is worth where it stands."""
-        return sum((given for _, given in self._parts(clause)), self._nothing)
+        return sum((given.sum(axis=1) for _, given in self._parts(clause)), self._nothing)
 
-    def _parts(self, clause: Clause) -> Iterator[tuple[str, Scores]]:
+    def _parts(self, clause: Clause) -> Iterator[_Parts]:
         """The same, part by part."""
         if isinstance(clause, Word):
-            yield from self._word(clause)
+            yield self._word(clause)
         elif isinstance(clause, Phrase):
-            counts, ranking = self._counts(self._together(clause)), self._ranking
-            said = " ".join(word.stem for word in clause.words)
-            for part, weight in (("body", ranking.body), ("title", ranking.title), ("headings", ranking.headings)):
-                idf = sum(self._idf(part, word.stem) for word in clause.words)
-                yield f"{part}: {said}", weight * self._bm25(counts, part, idf)
+            ranking, said = self._ranking, " ".join(word.stem for word in clause.words)
+            weights = [(part, getattr(ranking, part)) for part in ("title", "headings", "body")]
+            worth = [weight * sum(self._idf(part, word.stem) for word in clause.words) for part, weight in weights]
+            counts = self._saturated(self._counts(self._together(clause)))
+            yield [f"{part}: {said}" for part, _ in weights], counts[:, [_PLACE[part] for part, _ in weights]] * worth
         else:
             for option in clause.options:
                 yield from self._parts(option)
@@ -242,10 +248,12 @@ class Closely:
         near: NDArray[np.integer] = lefts[(away > 0) & (away <= steps) & (self._slots[nearest] == self._slots[lefts])]
         return near
 
-    def _pair(self, part: str, left: Word, right: Word) -> Scores:
+    def _pair(self, left: Word, right: Word) -> _Parts:
         """What two words are worth that stand close together, in this order."""
-        counts = self._counts(self._near(left, right, 1 + self._ranking.slop))
-        return self._bm25(counts, part, self._idf(part, left.stem) + self._idf(part, right.stem))
+        counts = self._saturated(self._counts(self._near(left, right, 1 + self._ranking.slop)))
+        weights = (("title", self._ranking.pair_title), ("body", self._ranking.pair))
+        worth = [weight * (self._idf(part, left.stem) + self._idf(part, right.stem)) for part, weight in weights]
+        return [f"{part}: {left.stem} {right.stem}" for part, _ in weights], counts[:, _FORMS] * worth
 
     # --- signs of the query as a whole ---------------------------------------------------------------------------
 
@@ -257,25 +265,25 @@ class Closely:
         alike: Scores = np.maximum(self._directions @ asked, 0.0)
         return alike
 
-    @cached_property
-    def _titles(self) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-        """The distinct stems of titles that carry a subject, and the page of each."""
+    def _covered(self, words: Sequence[Word]) -> Scores:
+        """The share of each title that the words cover, each stem that carries a subject counting once, and as much as
+        it is telling."""
         kept, whole = self.pages.kept[:, _PLACE["title"]], self.pages.kept.sum(axis=1)
         begins = np.cumsum(whole) - whole  # a title is the first part of a page
         at = np.repeat(begins - (np.cumsum(kept) - kept), kept) + np.arange(kept.sum())
-        found = np.unique(self._slots[at].astype(np.int64) << 24 | self._stems[at])
-        stems = found & 0xFFFFFF
-        found = found[~np.isin(stems, WITHOUT_SUBJECT)]
-        return found & 0xFFFFFF, (found >> 24) // len(PARTS)
-
-    def _covered(self, words: Sequence[Word]) -> Scores:
-        """The share of each title that the words cover, each stem counting as much as it is telling."""
-        stems, pages = self._titles
+        found = np.sort(self._slots[at].astype(np.int64) << 24 | self._stems[at])
+        found = found[np.append(True, found[1:] != found[:-1])[: len(found)]]
+        stems, pages = found & 0xFFFFFF, (found >> 24) // len(PARTS)
         telling = self._vectors.telling(stems)
-        asked = np.isin(stems, [token("", word.stem) >> 8 for word in words])
+        places = np.searchsorted(WITHOUT_SUBJECT, stems)
+        places[places == len(WITHOUT_SUBJECT)] = 0
+        telling[WITHOUT_SUBJECT[places] == stems] = 0
+        asked = np.zeros(len(stems), bool)
+        for word in words:
+            asked |= stems == token("", word.stem) >> 8
         size = len(self.pages)
-        whole = np.bincount(pages, telling, minlength=size)
-        shares: Scores = np.bincount(pages, telling * asked, minlength=size) / np.where(whole, whole, 1)
+        covered = np.bincount(pages, telling, minlength=size)
+        shares: Scores = np.bincount(pages, telling * asked, minlength=size) / np.where(covered, covered, 1)
         return shares
 
     def _passage(self, words: Sequence[Word]) -> Scores:
@@ -294,13 +302,10 @@ class Closely:
         best: Scores = (held @ np.array(list(telling.values()))).max(axis=1)
         return best / (total or 1.0)
 
-    def _bm25(self, counts: NDArray[np.integer], part: str, idf: float) -> Scores:
-        place = _PLACE[part]
-        return idf * _saturated(counts[:, place], self._norms[:, place])
-
-
-def _saturated(counts: NDArray[np.integer], norm: Scores) -> Scores:
-    return (K1 + 1) * counts / (counts + norm)
+    def _saturated(self, counts: NDArray[np.integer]) -> Scores:
+        """BM25's saturation of counts, [pages, parts]."""
+        saturated: Scores = (K1 + 1) * counts / (counts + self._norms)
+        return saturated
 
 
 def _length(covering: Alternative | Gained) -> int:

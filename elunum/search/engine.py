@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tantivy
@@ -179,6 +179,18 @@ _Found = tuple[float, int]
 """Score and row of a document."""
 
 
+class _Tried(NamedTuple):
+    """Documents that answer the words, and which of them pass each filter."""
+
+    answering: Rows
+    held: Mapping[str, Held]
+
+    def passing(self, but: str = "") -> Rows:
+        """Those that pass all filters, but one."""
+        kept = [held for name, held in self.held.items() if name != but]
+        return self.answering[np.logical_and.reduce(kept)] if kept else self.answering
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """What was found, before it is shown."""
@@ -186,14 +198,14 @@ class _Answer:
     query: Query
     asked: Search
     sought: Sought
-    answering: Rows  # the documents that answer the words
-    held: Mapping[str, Held]  # which of them pass each filter
-    inside: Rows  # those that pass all: the results
+    tried: tuple[_Tried, ...]  # what answers the words, more and more loosely until some of it passes the filters
+    inside: Rows  # the results: of the last of these, what passes
     gains: tuple[Gain, ...]  # what only adds to scores
     others: tuple[Alternative, ...]
     peers: tuple[Comparable, ...]
     named: tuple[Place, ...]
-    relaxed: bool
+    relaxed: bool  # no result has all the words
+    whole: bool  # some document has them all, whatever the filters
     suggestion: str | None = None
     corrected: bool = False
 
@@ -211,7 +223,7 @@ class Engine:
         self.referentiel: Referentiel = load_referentiel()
         self.geo.named("")  # its tables of names are made now rather than at the first reader's expense
         self._link = settings.index_dir / version
-        self._labels: dict[tuple[str, str], str] = {}
+        self._labels: dict[str, dict[str, str]] = {name: {} for name in FACETS}
         self._served = self._open()
 
     # --- what readers ask ----------------------------------------------------------------------------------------
@@ -487,11 +499,12 @@ class Engine:
         if better is None:
             return answer
         answer = replace(answer, suggestion=better)
-        if query.is_empty or not (answer.relaxed or len(answer.inside) == 0):
+        if query.is_empty or answer.whole:
             return answer
         query = parse(better, self.settings.search.max_query_chars)
         instead = self._found(served, query, search)
-        if len(instead.inside) == 0 or (instead.relaxed and len(answer.inside) > 0 and len(query.words) > 1):
+        anything, instead_anything = (len(one.tried[-1].answering) > 0 for one in (answer, instead))
+        if not instead_anything or (not instead.whole and anything and len(query.words) > 1):
             return answer
         return replace(instead, suggestion=better, corrected=True)
 
@@ -499,6 +512,8 @@ class Engine:
         """What the words and filters find, as they are.
 
         Enough documents with all the words: only those are results. Else those with some of them are too, lower.
+        What is enough does not depend on the filters, so that choosing one returns what was counted; but where they
+        would let nothing through, fewer words are asked for.
         """
         postings, ranking = served.postings, self.ranking
         others = alternatives(query.words)
@@ -508,21 +523,27 @@ class Engine:
         filters = matching.filters(postings, asked, peers) | matching.typed(postings, query)
         sought = Sought(postings, query, others, named, ranking, lambda clause: self._standing(served, clause))
         words = len(query.words)
-        relaxed = False
-        levels = {words, -(-words * 3 // 5), 1} if asked.sort != "pertinence" else {words, 1}
-        for level in sorted(levels, reverse=True) if words > 1 else (words,):
+        by_date = asked.sort != "pertinence"
+        levels = {words, *((-(-words * 3 // 5), 1) if by_date else (1,))} if words > 1 else {words}
+        relaxed = whole = False
+        tried: list[_Tried] = []
+        inside = postings.everything[:0]
+        for level in sorted(levels, reverse=True):
             answering = sought.rows(level)
-            held = {name: passes(answering) for name, passes in filters.items()}
-            inside = _passing(answering, held)
-            relaxed = relaxed or (level == words > 1 and len(inside) == 0)
-            if len(inside) >= (1 if asked.sort != "pertinence" else ENOUGH):
-                break
+            whole = whole or (level == words and len(answering) > 0)
+            one = _Tried(answering, {name: passes(answering) for name, passes in filters.items()})
+            inside = one.passing()
+            relaxed = relaxed or (level == words > 1 and not len(inside))
+            if tried or len(answering) >= (1 if by_date else ENOUGH) or level == min(levels):
+                tried.append(one)
+                if len(inside):
+                    break
         gains = (
             *matching.near(postings, named, around, asks_for_home(query.typed, named), ranking),
             *matching.named_site(postings, query, ranking),
             *matching.closeness(postings, peers, ranking),
         )
-        return _Answer(query, asked, sought, answering, held, inside, gains, others, peers, named, relaxed)
+        return _Answer(query, asked, sought, tuple(tried), inside, gains, others, peers, named, relaxed, whole)
 
     def _standing(self, served: _Served, clause: Clause) -> Rows:
         """The documents where a phrase or a quoted word stands."""
@@ -601,8 +622,8 @@ class Engine:
 
     def _explained(self, served: _Served, answer: _Answer, row: int, unit: float) -> tuple[tuple[str, float], ...]:
         """What each sign of relevance gave this result, most first, then what the sum was multiplied by."""
-        looked = self._look(served, answer, np.array([row], np.uint32), unit)
-        *signs, factor = [(name, value) for name, part in looked.parts if (value := float(part[0]))]
+        looked = self._look(served, answer, np.array([row]), unit)
+        *signs, factor = looked.explained(0)
         return (*sorted(signs, key=lambda part: -part[1]), factor) if signs else ()
 
     def _facets(self, served: _Served, answer: _Answer) -> tuple[dict[str, tuple[FacetValue, ...]], frozenset[str]]:
@@ -621,13 +642,13 @@ class Engine:
         for name, filter_ in _FILTER_OF.items():
             if name == "enjeu" and asked.combine == "et":
                 continue  # all of them must hold: each counts inside those already chosen
-            if filter_ in answer.held:
-                rows = _passing(answer.answering, {n: held for n, held in answer.held.items() if n != filter_})
-                counts, every = self._counts(served, rows)
-                values[name] = {
-                    key.partition(":")[2]: count for key, count in counts.items() if key.startswith(f"{name}:")
-                }
-                estimated = estimated - {name} if every else estimated | {name}
+            if filter_ in answer.tried[-1].held:
+                values[name] = {}
+                estimated.discard(name)
+                for one in reversed(answer.tried):  # a value that the words as asked for find counts what they find
+                    counts, every = self._counts(served, one.passing(but=filter_), name)
+                    values[name].update({key.partition(":")[2]: count for key, count in counts.items()})
+                    estimated |= set() if every else {name}
         if not asked.enjeu:
             values["service"] = {}
         else:
@@ -636,35 +657,37 @@ class Engine:
         facets = {name: self._facet(name, found) for name, found in values.items() if found}
         return facets, frozenset(estimated & facets.keys())
 
-    def _counts(self, served: _Served, rows: Rows) -> tuple[dict[str, int], bool]:
-        """How many of these documents have each facet value, and whether they were counted one by one: of very
-        many, some are."""
-        some = served.postings.sample(rows, self.settings.search.count_up_to)
-        counts = served.postings.facets(some)
-        for source, count in served.postings.sources(some, SOURCES_SHOWN).items():
-            counts[f"source:{source}"] = count
-        if len(some) < len(rows):
-            counts = {key: _rounded(round(count * len(rows) / len(some))) for key, count in counts.items()}
+    def _counts(self, served: _Served, rows: Rows, name: str = "") -> tuple[dict[str, int], bool]:
+        """How many of these documents have each value of a facet or of all, and whether they were counted one by one:
+        of very many, some are."""
+        postings = served.postings
+        some = postings.sample(rows, self.settings.search.count_up_to)
+        times = len(rows) / len(some) if len(some) else 1.0
+        counts = postings.facets(some, times, name) if name != "source" else {}
+        if name in ("", "source"):
+            for source, count in postings.sources(some, times, SOURCES_SHOWN).items():
+                counts[f"source:{source}"] = count
         return counts, len(some) == len(rows)
 
     def _facet(self, name: str, found: dict[str, int]) -> tuple[FacetValue, ...]:
-        values = [FacetValue(value.partition("\t")[0], self._label(name, value), n) for value, n in found.items()]
+        if name == "source":
+            sources = (value.split("\t", 1) for value in found)
+            values = [FacetValue(key, label, n) for (key, label), n in zip(sources, found.values(), strict=True)]
+        else:
+            labels = self._labels[name]
+            values = [FacetValue(value, labels.get(value) or self._label(name, value), n) for value, n in found.items()]
         if name in ("year", "label"):
             return tuple(sorted(values, key=lambda v: v.value, reverse=True))
         if name == "population":
             return tuple(sorted(values, key=lambda v: int(v.value.partition("-")[0])))
-        ordered = sorted(values, key=lambda v: (-v.count, v.label))
-        return tuple(ordered[:SOURCES_SHOWN] if name == "source" else ordered)
+        return tuple(sorted(values, key=lambda v: (-v.count, v.label)))
 
     def _label(self, name: str, value: str) -> str:
         # Values come from the index, never from a reader: their labels may be remembered.
-        if (label := self._labels.get((name, value))) is None:
-            label = self._labels[name, value] = self._made_label(name, value)
+        label = self._labels[name][value] = self._made_label(name, value)
         return label
 
     def _made_label(self, name: str, value: str) -> str:
-        if name == "source":
-            return value.partition("\t")[2]
         if name == "enjeu":
             return self.referentiel.enjeux[value].nom if value in self.referentiel.enjeux else value
         if name in ("departement", "region"):
@@ -803,11 +826,6 @@ def _doubtful(query: Query, others: Sequence[Alternative], named: Sequence[Place
     return [word for at, word in enumerate(query.words) if at not in sure]
 
 
-def _passing(rows: Rows, held: Mapping[str, Held]) -> Rows:
-    """Those of the documents that pass all these filters."""
-    return rows[np.logical_and.reduce(list(held.values()))] if held else rows
-
-
 def _newest(served: _Served, rows: Rows, most: int) -> Rows:
     """The newest of these documents, newest first."""
     return rows[matching.first(served.postings.day[rows], most)]
@@ -818,12 +836,6 @@ def _best(rows: Rows, values: NDArray[np.number]) -> Iterator[int]:
     yield from rows[matching.first(values, CANDIDATES)].tolist()
     if len(rows) > CANDIDATES:
         yield from rows[matching.first(values, len(rows))[CANDIDATES:]].tolist()
-
-
-def _rounded(number: int) -> int:
-    """Two significant digits: no more is known of an estimate."""
-    digits = len(str(number)) - 2
-    return round(number, -digits) if digits > 0 else number
 
 
 def _idf(served: _Served) -> Callable[[str, str], float]:

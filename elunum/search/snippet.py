@@ -51,10 +51,14 @@ def _with_marks(text: str, start: int, end: int, found: list[tuple[int, int, str
     at = start
     for first, last, _ in found:
         if first >= at and last <= end:
-            yield text[at:first].translate(_NO_MARKS) if first > at else ""
+            yield _unmarked(text[at:first])
             yield f"{_OPEN}{text[first:last]}{_CLOSE}"
             at = last
-    yield text[at:end].translate(_NO_MARKS)
+    yield _unmarked(text[at:end])
+
+
+def _unmarked(text: str) -> str:
+    return text.translate(_NO_MARKS) if _OPEN in text or _CLOSE in text else text
 
 
 def marked(text: str, wanted: Collection[str]) -> str:

@@ -27,7 +27,7 @@ def written(folder: Path, pages: dict[int, str], last: Forward | None = None, go
 
 
 def said(forward: Forward, key: int) -> list[int]:
-    return [int(t) for t in forward.pages([key]).tokens]
+    return [int(t) for t in forward.pages(*forward.places([key])).tokens]
 
 
 def expected(text: str) -> list[int]:
@@ -36,7 +36,7 @@ def expected(text: str) -> list[int]:
 
 def test_pages_come_back_in_the_order_asked(tmp_path: Path) -> None:
     forward = written(tmp_path / "one", {7: "des écoles", 3: "une école", 2**63 - 1: "le budget"})
-    pages = forward.pages([2**63 - 1, 3])
+    pages = forward.pages(*forward.places([2**63 - 1, 3]))
     assert [int(t) for t in pages.tokens] == expected("le budget") + expected("une école")
     assert pages.kept.tolist() == [[3] * 5, [3] * 5]
     assert pages.length.tolist() == [3, 3]
@@ -44,10 +44,10 @@ def test_pages_come_back_in_the_order_asked(tmp_path: Path) -> None:
 
 def test_a_page_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     forward = written(tmp_path / "one", {7: "des écoles"})
-    pages = forward.pages([1, 7, 99])
+    pages = forward.pages(*forward.places([1, 7, 99]))
     assert pages.kept.sum(axis=1).tolist() == [0, 15, 0]
     empty = written(tmp_path / "two", {})
-    assert empty.pages([1]).kept.tolist() == [[0] * 5]
+    assert empty.pages(*empty.places([1])).kept.tolist() == [[0] * 5]
 
 
 def test_the_next_version_takes_over_what_stays(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_next_version_takes_over_what_stays(tmp_path: Path) -> None:
 
 def test_a_long_text_is_cut_but_its_length_is_known(tmp_path: Path) -> None:
     forward = written(tmp_path / "one", {1: "mot " * (MAX_TOKENS["body"] + 10)})
-    pages = forward.pages([1])
+    pages = forward.pages(*forward.places([1]))
     assert pages.kept[0].tolist() == [MAX_TOKENS[name] for name in PARTS]
     assert pages.length.tolist() == [MAX_TOKENS["body"] + 11]
 
