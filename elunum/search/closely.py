@@ -18,7 +18,7 @@ from elunum.index.forward import PARTS, Forward, token
 from elunum.index.postings import K1, B
 from elunum.index.schema import LEAD_WORDS
 from elunum.index.vectors import WITHOUT_SUBJECT, Vectors
-from elunum.search.parse import Clause, Phrase, Query, Word, is_plain
+from elunum.search.parse import Clause, Either, Phrase, Query, Word, is_plain
 from elunum.search.ranking import Ranking
 from elunum.search.synonyms import Alternative, units
 
@@ -32,6 +32,9 @@ _PLACE = {name: number for number, name in enumerate(PARTS)}
 
 _FORMS = [_PLACE["title"], _PLACE["body"]]
 """The parts in which the form of a word counts, and what stands beside it."""
+
+_FIELDS = (*PARTS, "lead", "title_words", "body_words")
+"""The fields in which a word counts."""
 
 _Parts = tuple[Sequence[str], Scores]
 """Names of parts of a score, and what each page gets of them, [pages, names]."""
@@ -108,7 +111,7 @@ class Closely:
         lead = np.minimum(self.pages.length, LEAD_WORDS)
         self._lead_norm = K1 * (1 - B + B * lead / max(min(forward.mean_length, LEAD_WORDS), 1e-9))
         self._directions = vectors.of_pages(places, here)
-        self._found: dict[str, NDArray[np.integer]] = {}
+        self._at: dict[str, NDArray[np.integer]] = {}  # where each stem stands among the tokens
 
     @cached_property
     def _nothing(self) -> Scores:
@@ -128,6 +131,9 @@ class Closely:
         """
         looked, ranking = Looked(self._nothing), self._ranking
         words = query.words
+        clauses = [*query.clauses, *(other.clause for other in others)]
+        self._read([word for clause in clauses for word in _words(clause)])
+        self._weigh([word for clause in clauses for word in _options(clause) if isinstance(word, Word)])
         share: list[Scores] = [np.ones(len(self.pages)) for _ in words]
         for start, end in units(words, others):
             share[start:end] = [np.where(self._stand_close(words[start:end]), 1.0, ranking.apart)] * (end - start)
@@ -165,11 +171,21 @@ class Closely:
 
     # --- what is found, and what it is worth ---------------------------------------------------------------------
 
-    def _at(self, stem: str) -> NDArray[np.integer]:
-        """Where a stem stands among the tokens."""
-        if (found := self._found.get(stem)) is None:
-            found = self._found[stem] = np.flatnonzero(self._stems == token("", stem) >> 8)
-        return found
+    def _read(self, words: Sequence[Word]) -> None:
+        """Find where the stems of these words stand among the tokens, in one pass over these."""
+        codes = {word.stem: token("", word.stem) >> 8 for word in words}
+        wanted = np.unique(np.fromiter(codes.values(), np.uint32, len(codes)))
+        maybe = np.zeros(1 << 16, bool)
+        maybe[wanted & 0xFFFF] = True
+        at = np.flatnonzero(maybe[self._stems.astype(np.uint16)])  # by their last 16 bits: a table that stays at hand
+        found = self._stems[at]
+        which = np.searchsorted(wanted, found)
+        sure = which < len(wanted)
+        sure[sure] = wanted[which[sure]] == found[sure]
+        at, which = at[sure], which[sure]
+        order = np.argsort(which, kind="stable")
+        pieces = np.split(at[order], np.cumsum(np.bincount(which, minlength=len(wanted)))[:-1]) if len(wanted) else []
+        self._at = {stem: pieces[int(np.searchsorted(wanted, code))] for stem, code in codes.items()}
 
     def _counts(self, at: NDArray[np.integer]) -> NDArray[np.integer]:
         """How often what stands there is found, [pages, parts]."""
@@ -177,29 +193,45 @@ class Closely:
         counts: NDArray[np.integer] = np.bincount(self._slots[at], minlength=slots).reshape(-1, len(PARTS))
         return counts
 
+    def _weigh(self, words: Sequence[Word]) -> None:
+        """What these words are worth in each field that counts, all at once: [pages, words, fields]."""
+        ranking, idf, size = self._ranking, self._idf, len(self.pages)
+        named = dict.fromkeys((word.word, word.stem) for word in words)
+        self._columns = {names: column for column, names in enumerate(named)}
+        count = len(self._columns)
+        at = [self._at[stem] for _, stem in self._columns]
+        column = np.repeat(np.arange(count), [len(places) for places in at])
+        places = np.concatenate(at) if at else np.empty(0, np.intp)
+        slots = self._slots[places]
+        pages, parts = np.divmod(slots, len(PARTS))
+        forms = np.array([token(*names) for names in self._columns], np.uint32)
+        exact = self.pages.tokens[places] == forms[column]
+        lead = (parts == _PLACE["body"]) & (places - self._body_begins[pages] < LEAD_WORDS)
+
+        def counted(kept: slice | NDArray[np.bool_]) -> NDArray[np.integer]:
+            cells = (pages[kept] * count + column[kept]) * len(PARTS) + parts[kept]
+            return np.bincount(cells, minlength=size * count * len(PARTS)).reshape(size, count, len(PARTS))
+
+        counts, norms = counted(slice(None)), self._norms[:, None, :]
+        leads = counted(lead)[:, :, _PLACE["body"]]
+        formed, own = counted(exact)[:, :, _FORMS], norms[:, :, _FORMS]
+        saturated = (counts / (counts + norms), leads[:, :, None] / (leads + self._lead_norm[:, None])[:, :, None])
+        worth = [
+            [
+                *(getattr(ranking, part) * idf(part, stem) for part in PARTS),
+                ranking.lead * idf("lead", stem),
+                ranking.exact_title * idf("title_words", word),
+                ranking.exact_body * idf("body_words", word),
+            ]
+            for word, stem in self._columns
+        ]
+        given = np.concatenate((*saturated, formed / (formed + own)), axis=2)
+        self._given = (K1 + 1) * given * np.array(worth).reshape(count, len(_FIELDS))
+
     def _word(self, word: Word) -> _Parts:
         """What a word is worth in each field that counts."""
-        ranking, at, idf = self._ranking, self._at(word.stem), self._idf
-        if not len(at):
-            return (), np.zeros((len(self.pages), 0))
-        weights = [getattr(ranking, part) for part in PARTS]
-        each = self._saturated(self._counts(at)) * [
-            weight and weight * idf(part, word.stem) for part, weight in zip(PARTS, weights, strict=True)
-        ]
-        slots = self._slots[at]
-        first = at[slots % len(PARTS) == _PLACE["body"]]
-        pages = self._slots[first] // len(PARTS)
-        first = pages[first - self._body_begins[pages] < LEAD_WORDS]
-        lead = np.bincount(first, minlength=len(self.pages))
-        begun = (K1 + 1) * lead / (lead + self._lead_norm) * (ranking.lead * idf("lead", word.stem))
-        exact = self._counts(at[self.pages.tokens[at] == token(word.word, word.stem)])
-        forms = self._saturated(exact)[:, _FORMS] * (
-            ranking.exact_title * idf("title_words", word.word),
-            ranking.exact_body * idf("body_words", word.word),
-        )
-        names = [*(f"{part}: {word.stem}" for part in PARTS), f"lead: {word.stem}"]
-        names += [f"title_words: {word.word}", f"body_words: {word.word}"]
-        return names, np.column_stack((each, begun, forms))
+        names = [f"{field}: {word.word if field.endswith('_words') else word.stem}" for field in _FIELDS]
+        return names, self._given[:, self._columns[word.word, word.stem]]
 
     def _clause(self, clause: Clause) -> Scores:
         """What a clause is worth where it stands."""
@@ -222,7 +254,7 @@ class Closely:
     def _together(self, phrase: Phrase) -> NDArray[np.integer]:
         """Where a phrase begins."""
         length = len(phrase.words)
-        at = self._at(phrase.words[0].stem)
+        at = self._at[phrase.words[0].stem]
         at = at[at + length <= len(self._stems)]
         for step, word in enumerate(phrase.words):
             at = at[self._stems[at + step] == token("", word.stem) >> 8]
@@ -239,7 +271,7 @@ class Closely:
 
     def _near(self, left: Word, right: Word, steps: int) -> NDArray[np.integer]:
         """Where the left one stands with the right one so many words after it, at most."""
-        lefts, rights = self._at(left.stem), self._at(right.stem)
+        lefts, rights = self._at[left.stem], self._at[right.stem]
         if not len(rights):
             return rights
         after = np.minimum(np.searchsorted(rights, lefts, "right"), len(rights) - 1)
@@ -294,7 +326,7 @@ class Closely:
         most = int(self.pages.kept[:, _PLACE["body"]].max(initial=0)) // (PASSAGE_WORDS // 2) + 2
         held = np.zeros((len(self.pages), most, len(telling)), bool)
         for number, stem in enumerate(telling):
-            at = self._at(stem)
+            at = self._at[stem]
             at = at[self._slots[at] % len(PARTS) == _PLACE["body"]]
             pages = self._slots[at] // len(PARTS)
             half = (at - self._body_begins[pages]) // (PASSAGE_WORDS // 2)
@@ -306,6 +338,17 @@ class Closely:
         """BM25's saturation of counts, [pages, parts]."""
         saturated: Scores = (K1 + 1) * counts / (counts + self._norms)
         return saturated
+
+
+def _options(clause: Clause) -> Iterator[Word | Phrase]:
+    """The words and phrases of a clause."""
+    yield from clause.options if isinstance(clause, Either) else (clause,)
+
+
+def _words(clause: Clause) -> Iterator[Word]:
+    """The words of a clause, those of its phrases too."""
+    for option in _options(clause):
+        yield from option.words if isinstance(option, Phrase) else (option,)
 
 
 def _length(covering: Alternative | Gained) -> int:
