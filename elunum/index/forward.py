@@ -13,6 +13,8 @@ bits are taken for one: in a page of a thousand words, once in sixteen thousand 
 
 from __future__ import annotations
 
+import mmap
+import os
 import zlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -143,8 +145,18 @@ class Forward:
 
 def mapped(path: Path, dtype: np.dtype) -> NDArray:  # type: ignore[type-arg]  # of the type given
     """The array in a file. Raises OSError when there is none, ValueError when it is cut."""
-    size = path.stat().st_size
-    if size % dtype.itemsize:
-        raise ValueError(f"{path} is cut")
-    # A plain view: slices of a memmap cost seven times those of an array.
-    return np.asarray(np.memmap(path, dtype, "r")) if size else np.empty(0, dtype)
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size % dtype.itemsize:
+            raise ValueError(f"{path} is cut")
+        if not size:
+            return np.empty(0, dtype)
+        flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if size < _MEMORY * AT_HAND else 0)
+        return np.frombuffer(mmap.mmap(file.fileno(), size, flags=flags, prot=mmap.PROT_READ), dtype)
+
+
+_MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+AT_HAND = 0.1
+"""Of the machine's memory, up to which a file is read when it is opened rather than by the first requests. It may be
+let go of at any time, as all that is read from files."""

@@ -55,7 +55,7 @@ SLOT_OF = {"kind": 0, "type": 1, "lang": 2, "year": 3, "population": 4, "departe
 SLOTS = 14
 """Facet values of nearly every page: the slots that follow are for the others, tags first of all."""
 
-DENSE = 6
+DENSE = 10
 """A term that one page in so many has, or more, is kept as one byte a page."""
 
 RUN_PAGES = 20_000

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from elunum.index.forward import PARTS, Forward, token
+from elunum.index.forward import PARTS, Forward, mapped, token
 from elunum.text import STOP_WORDS
 
 DIMENSIONS = 128
@@ -117,7 +117,7 @@ def read(folder: Path, count: int) -> Vectors:
     if path.stat().st_size != count * words.shape[1]:
         raise ValueError(f"{path} is cut")
     shape = (count, words.shape[1])
-    pages = np.asarray(np.memmap(path, np.int8, "r", shape=shape)) if count and shape[1] else np.zeros(shape, np.int8)
+    pages = mapped(path, np.dtype(np.int8)).reshape(shape) if count and shape[1] else np.zeros(shape, np.int8)
     return Vectors(codes, idf, words, int(learned_from), pages)
 
 

@@ -183,9 +183,10 @@ class Closely:
         sure = which < len(wanted)
         sure[sure] = wanted[which[sure]] == found[sure]
         at, which = at[sure], which[sure]
-        order = np.argsort(which, kind="stable")
-        pieces = np.split(at[order], np.cumsum(np.bincount(which, minlength=len(wanted)))[:-1]) if len(wanted) else []
-        self._at = {stem: pieces[int(np.searchsorted(wanted, code))] for stem, code in codes.items()}
+        at = at[np.argsort(which, kind="stable")]
+        ends = np.cumsum(np.bincount(which, minlength=len(wanted))).tolist()
+        pieces = {code: at[begin:end] for code, begin, end in zip(wanted.tolist(), [0, *ends], ends, strict=False)}
+        self._at = {stem: pieces[code] for stem, code in codes.items()}
 
     def _counts(self, at: NDArray[np.integer]) -> NDArray[np.integer]:
         """How often what stands there is found, [pages, parts]."""
