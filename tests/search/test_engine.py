@@ -44,7 +44,7 @@ def titles(found: Results | tuple[Hit, ...] | None) -> list[str]:
     ("typed", "first"),
     [
         ("budget participatif rixheim", "Le budget participatif"),
-        ("BUDGETS PARTICIPATIFS Roubaix", "Résultats du budget participatif"),
+        ("RESULTATS BUDGETS PARTICIPATIFS Roubaix", "Résultats du budget participatif"),
         ("qualite de eau", "Inscriptions à l’école"),
         ("qualité de l'eau", "Inscriptions à l’école"),
         ("mediatheques", "Médiathèque numérique"),
