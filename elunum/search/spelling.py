@@ -64,8 +64,8 @@ class Spelling:
             self._count[word] += count
             self._shown.setdefault(word, form)
         self._by_initial: dict[str, list[str]] = defaultdict(list)
-        for word, count in self._count.items():
-            if count > 1 and len(word) >= MIN_LETTERS - 1:
+        for word in self._count:
+            if len(word) >= MIN_LETTERS - 1:
                 self._by_initial[word[0]].append(word)
         _french()  # read now rather than at the first reader's expense
 
@@ -106,7 +106,8 @@ class Spelling:
             for other, away, _ in extract(
                 word, self._by_initial.get(initial, ()), scorer=OSA.distance, score_cutoff=distance, limit=30
             )
-            if away and self._count[other] >= enough
+            # A word that the pages have once is right, or a slip of theirs.
+            if away and (self._count[other] >= enough or (not self._count[word] and is_french(other)))
         ]
 
     def _enough(self, word: str) -> int:

@@ -199,8 +199,11 @@ def test_a_misspelling_is_corrected_and_said(engine: Engine) -> None:
 
 
 def test_an_accent_comes_back_with_the_correction(engine: Engine) -> None:
-    found = ask(engine, "mediatheqe habitants")
-    assert found.suggestion is None or "é" in found.suggestion
+    found = ask(engine, "mediateque numerique")
+    assert found.corrected
+    assert found.suggestion == "médiathèque numerique"
+    assert titles(found)[0] == "Médiathèque numérique"
+    assert not ask(engine, '"mediateque" numerique').corrected  # the way back
 
 
 def test_of_many_misspelt_words_the_first_are_corrected(engine: Engine) -> None:

@@ -49,7 +49,7 @@ def test_a_misspelt_word_is_mended(typed: str, meant: str) -> None:
     assert SPELLING.correction(typed) == meant
 
 
-def test_a_letter_or_two_at_the_end_make_another_word_of_the_family() -> None:
+def test_two_letters_changed_at_the_end_make_another_word_of_the_family() -> None:
     assert not is_french("diagnostiqueur")
     assert SPELLING.correction("diagnostiqueur") is None
 
