@@ -224,9 +224,12 @@ def _night() -> None:
     _run("systemctl", "start", "--no-block", NIGHT)
     while not _pids(NIGHT):
         time.sleep(0.2)
+    night = _pids(NIGHT)
+    _signal(night, signal.SIGSTOP)  # it might end before all is tried, and what is tried would end with it
     _say("the night may call a public address", _call(NIGHT, OUTSIDE) == "connected", _call(NIGHT, OUTSIDE))
     _say("the night may not call a private network", _call(NIGHT, PRIVATE) != "connected", _call(NIGHT, PRIVATE))
     _say("the night may write in its folder alone", _writable(NIGHT) == ["/var/lib/elunum"], _writable(NIGHT))
+    _signal(night, signal.SIGCONT)
     _until(lambda: not _pids(NIGHT), 1_800)
     result = _result(NIGHT)
     _say("a night crawls and indexes", result == "success" and Path("/var/lib/elunum/index/current").exists(), result)
@@ -449,6 +452,12 @@ def _workers() -> list[int]:
             if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(pid)
     return found
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _call(unit: str, address: str) -> str:
