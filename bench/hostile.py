@@ -1,7 +1,7 @@
 """Readers who mean harm, by the hundred thousand: no 5xx, no hang, no word written, no growth of memory; and what
 honest readers wait meanwhile.
 
-`python -m bench.hostile [REQUESTS]` (100,000 by default; some 20 minutes on two free cores) serves a tiny index with
+`python -m bench.hostile [REQUESTS]` (100,000 by default; some 12 minutes on two cores) serves a tiny index with
 two workers and prints what each of these did to it, exit 1 when one got the better of it:
 
 - the API asked what its OpenAPI document accepts and what it does not (schemathesis, counted among the requests);
