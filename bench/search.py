@@ -1,11 +1,12 @@
 """How fast answers are, as ratios measured in one run: our engine beside SQLite FTS5 and Xapian, and growth with the
 documents.
 
-    python -m bench.search [--documents 200000] [--sizes 50000,500000] [--queries 300]
+    python -m bench.search [--documents 200000] [--sizes 50000,500000] [--queries 300] [--folder INDEXES]
 
 Documents are not real pages: paragraphs of the archived texts are recombined at random (seeded), about 470 words each,
 with real communes as sources. Every engine answers the same full request: words and a filter, the total, the ten best
-with their lines of text, four facets, and the JSON of it all. CPU seconds are of the process, not the clock.
+with their lines of text, four facets, and the JSON of it all. CPU seconds are of the process, not the clock. Other queries
+are asked first, untimed: a service has been running for a while. --folder: keep the indexes there, to ask them again.
 Needs ../shared (or ELUNUM_SHARED); says so and exits with 2 where it is absent.
 """
 
@@ -44,6 +45,10 @@ from elunum.urls import document_id
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("ELUNUM_SHARED", CHECKOUT.parent / "shared"))
 IR = SHARED / "data" / "ir"
+
+
+OTHERS = 11
+"""The seed of the queries that are asked first."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,9 @@ def paragraphs() -> tuple[list[str], list[str]]:
     return found, [title for title in titles if title]
 
 
-def queries(count: int) -> list[Search]:
-    """Readers' queries of the judged set, half of them with a filter."""
-    chance = random.Random(7)
+def queries(count: int, seed: int = 7) -> list[Search]:
+    """Readers' queries of the judged set, drawn by a seed, half of them with a filter."""
+    chance = random.Random(seed)
     lines = (IR / "cdtn" / "queries.tsv").read_text(encoding="utf-8").split("\n")[1:]
     typed = [line.split("\t")[1] for line in lines if "\t" in line]
     filters = [
@@ -186,7 +191,7 @@ def throughput(folder: Path, count: int, processes: int) -> float:
 def worker(folder: str, count: int) -> None:
     """Answer queries when told to."""
     engine, asked = Engine(Settings(data=Path(folder))), queries(count)
-    ask_ours(engine, asked[:20])
+    ask_ours(engine, queries(count, OTHERS))
     print("warm", flush=True)
     sys.stdin.readline()
     ask_ours(engine, asked)
@@ -197,6 +202,8 @@ def worker(folder: str, count: int) -> None:
 
 def index_fts5(path: Path, count: int) -> sqlite3.Connection:
     """The same documents, in the way FTS5's manual suggests."""
+    if path.exists():
+        return sqlite3.connect(path)
     db = sqlite3.connect(path)
     db.execute("create table d (id integer primary key, url, kind, type, departement, year, population integer, day)")
     db.execute('create virtual table t using fts5 (title, body, tokenize = "unicode61 remove_diacritics 2")')
@@ -267,6 +274,8 @@ def xapian() -> Any:
 
 def index_xapian(library: Any, path: Path, count: int) -> Any:
     """The same documents, in the way Xapian's manual suggests: French stems, facets and bounds in value slots."""
+    if path.exists():
+        return library.Database(str(path))
     db = library.WritableDatabase(str(path), library.DB_CREATE_OR_OPEN)
     generator, places = library.TermGenerator(), geo.load()
     generator.set_stemmer(library.Stem("fr"))
@@ -341,33 +350,40 @@ def main() -> int:
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--sizes", default="", help="other sizes, for the growth curve: 50000,500000")
     parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if not IR.is_dir():
         print(f"bench.search needs the texts of {IR}; set ELUNUM_SHARED", file=sys.stderr)
         return 2
     asked = queries(options.queries)
+    others = queries(options.queries, OTHERS)
+    some = max(20, len(asked) // 5)
     for size in sorted({options.documents, *(int(n) for n in options.sizes.split(",") if n)}):
         with tempfile.TemporaryDirectory(prefix="elunum-bench-") as name:
-            folder = Path(name)
-            print(index_ours(folder / "ours", size), flush=True)
+            folder = (options.folder or Path(name)) / str(size)
+            if not (folder / "ours").exists():
+                print(index_ours(folder / "ours", size), flush=True)
             engine = Engine(Settings(data=folder / "ours"))
-            ask_ours(engine, asked[:30])
+            ask_ours(engine, others)
             ours = Cost.of(ask_ours(engine, asked))
-            print(f"  Elunum  {ours}", flush=True)
+            print(f"{size} documents\n  Elunum  {ours}", flush=True)
             similar, beside = compare(engine, asked[:100])
             print(f"  similar pages {Cost.of(similar)}\n  a collectivité {Cost.of(beside)}", flush=True)
             if size != options.documents:
                 continue
             one, two = (throughput(folder / "ours", len(asked), n) for n in (1, 2))
             print(f"  one process {one:.0f} requests/s, two {two:.0f}: x{two / one:.2f}", flush=True)
-            some = asked[: max(20, len(asked) // 5)]
-            fts5 = Cost.of(ask_fts5(index_fts5(folder / "fts5.sqlite", size), some))
-            print(f"  FTS5    {fts5}: x{fts5.mean / ours.mean:.1f} the mean of Elunum", flush=True)
+            fts5 = index_fts5(folder / "fts5.sqlite", size)
+            ask_fts5(fts5, others[:some])
+            cost = Cost.of(ask_fts5(fts5, asked[:some]))
+            print(f"  FTS5    {cost}: x{cost.mean / ours.mean:.1f} the mean of Elunum", flush=True)
             if (library := xapian()) is None:
                 print("  Xapian is not installed (Debian's python3-xapian): not compared")
                 continue
-            theirs = Cost.of(ask_xapian(library, index_xapian(library, folder / "xapian", size), some))
-            print(f"  Xapian  {theirs}: x{theirs.mean / ours.mean:.1f} the mean of Elunum")
+            database = index_xapian(library, folder / "xapian", size)
+            ask_xapian(library, database, others[:some])
+            cost = Cost.of(ask_xapian(library, database, asked[:some]))
+            print(f"  Xapian  {cost}: x{cost.mean / ours.mean:.1f} the mean of Elunum")
     return 0
 
 

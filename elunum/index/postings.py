@@ -365,7 +365,7 @@ class PostingsWriter:
 
     def _begin(self) -> None:
         self._terms: dict[str, int] = {}
-        self._of_terms, self._times, self._sizes, self._lengths = array("I"), array("H"), array("I"), array("I")
+        self._of_terms, self._times, self._sizes, self._lengths = array("I"), array("I"), array("I"), array("I")
 
     def add(self, page: Page, words: Iterable[str]) -> None:
         """Add a page, which says these words, each as often as it is given."""
@@ -375,7 +375,7 @@ class PostingsWriter:
         counted.update(page.terms)
         terms = self._terms
         self._of_terms.extend([terms.setdefault(name, len(terms)) for name in counted])
-        self._times.extend([min(times, 65_535) for times in counted.values()])
+        self._times.extend(counted.values())
         self._sizes.append(len(counted))
         self._lengths.append(length)
         slots, free = [0] * SLOTS, len(SLOT_OF)
