@@ -5,8 +5,8 @@ documents.
 
 Documents are not real pages: paragraphs of the archived texts are recombined at random (seeded), about 470 words each,
 with real communes as sources. Every engine answers the same full request: words and a filter, the total, the ten best
-with their lines of text, four facets, and the JSON of it all. CPU seconds are of the process, not the clock. Other queries
-are asked first, untimed: a service has been running for a while. --folder: keep the indexes there, to ask them again.
+with their lines of text, four facets, and the JSON of it all. CPU seconds are of the process, not the clock. Other
+queries are asked first, untimed: a service has been running for a while. --folder: keep the indexes there.
 Needs ../shared (or ELUNUM_SHARED); says so and exits with 2 where it is absent.
 """
 

@@ -50,7 +50,7 @@ from elunum.search import matching
 from elunum.search import tantivy as compiled
 from elunum.search.closely import Closely, Gained, Looked
 from elunum.search.matching import Gain, Held, Sought, place_key, subject_words
-from elunum.search.parse import Clause, Query, Word, parse
+from elunum.search.parse import Clause, Phrase, Query, Word, parse
 from elunum.search.places import Place, asks_for_home, places
 from elunum.search.ranking import DEFAULT, Ranking
 from elunum.search.snippet import snippet
@@ -548,7 +548,8 @@ class Engine:
     def _standing(self, served: _Served, clause: Clause) -> Rows:
         """The documents where a phrase or a quoted word stands."""
         postings = served.postings
-        most = min((postings.find(word.stem).count for word in subject_words(clause)), default=postings.size)
+        words = clause.words if isinstance(clause, Phrase) else subject_words(clause)
+        most = min((postings.find(word.stem).count for word in words), default=postings.size)
         if not most:
             return postings.everything[:0]
         query = _unscored(compiled.clause_query(served.schema, clause, self.ranking))

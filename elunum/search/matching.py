@@ -355,6 +355,8 @@ def _between(column: NDArray[np.integer], low: int, high: int | None) -> Filter:
 
 def first(values: NDArray[np.number], most: int) -> NDArray[np.intp]:
     """Where the `most` highest of these values stand, highest first; equal ones in their own order."""
+    if not most:
+        return np.empty(0, np.intp)
     places = np.arange(len(values)) if most >= len(values) else _high(values, most)
     order = np.argsort(-values[places].astype(np.float64), kind="stable")
     return places[order][:most]
