@@ -375,7 +375,7 @@ def main() -> int:
         settings = make(Settings(), folder / "var")
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        environment = os.environ | {"ELUNUM_DATA": str(settings.data), "PYTHONPATH": str(CHECKOUT)}
+        environment = os.environ | {"ELUNUM_DATA": str(settings.data), "PYTHONPATH": str(CHECKOUT), "TMPDIR": name}
         command = [sys.executable, "-m", "elunum", "serve", "--port", str(port), "--workers", "2"]
         said = stack.enter_context((folder / "said").open("wb"))
         service = stack.enter_context(subprocess.Popen(command, env=environment, stderr=said))
@@ -447,7 +447,9 @@ def main() -> int:
                         os.kill(before[0], signal.SIGKILL)
                     while len(set(_workers(service.pid)) - set(before)) < 1:
                         time.sleep(0.2)
-                    time.sleep(8)  # the new one loads
+                    (new,) = set(_workers(service.pid)) - set(before)
+                    while not any(folder.glob(f"elunum-counts-*/*_{new}.db")):  # its counts: it has answered
+                        time.sleep(0.2)
             must("a killed worker costs no request", set(answers) == {200})
         with honest(port, "while the index is swapped five times") as answers:
             for _ in range(5):
