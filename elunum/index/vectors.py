@@ -2,10 +2,11 @@
 
 Latent semantic analysis (Deerwester et al. 1990): words that stand on the same pages get vectors that point the same
 way, so a page about « rupture du contrat » is near the query « quitter son emploi » without one word in common. Nothing
-is learned from readers, nor taken from elsewhere. Two files a version, never changed once written:
+is learned from readers, nor taken from elsewhere. Three files a version, never changed once written:
 
     vectors.npz    the vectors of words, with how telling each word is
     vectors.pages  for each page, in the order of forward.keys, the vector of its title and first words
+    vectors.titles for each page, in the same order, how telling the words of its title are together
 
 Pages that come later are placed among the vectors that are there; those are learned anew when pages have doubled.
 """
@@ -48,7 +49,7 @@ WITHOUT_SUBJECT = np.unique(np.array([token("", word) >> 8 for word in STOP_WORD
 """Codes of the words that carry none."""
 
 _K1, _B = 1.2, 0.75
-_NAMES = ("vectors.npz", "vectors.pages")
+_NAMES = ("vectors.npz", "vectors.pages", "vectors.titles")
 
 Matrix = NDArray[np.float32]
 
@@ -62,6 +63,7 @@ class Vectors:
     words: NDArray[np.float16]  # [codes, dimensions], each of length 1
     learned_from: int  # pages there were
     pages: NDArray[np.int8]  # [pages, dimensions], in the order of forward.keys; of any length
+    titles: Matrix  # [pages]: the idf of the stems of each title, each that carries a subject once, together
 
     def query(self, stems: Sequence[str]) -> Matrix:
         """The direction of some words together, of length 1; of length 0 when none is known."""
@@ -85,6 +87,19 @@ class Vectors:
         if not len(self.idf):
             return np.ones(len(codes), np.float32)
         return np.where(rows >= 0, self.idf[rows], self.idf.max())
+
+    def title_of(self, places: NDArray[np.intp], here: NDArray[np.bool_]) -> Matrix:
+        """How telling the titles of pages at these places among all are; 0 where not `here`."""
+        if not len(self.titles):
+            return np.zeros(len(places), np.float32)
+        return np.where(here, self.titles[places], np.float32(0))
+
+    def of_titles(self, titles: NDArray[np.integer], codes: NDArray[np.uint32], count: int) -> Matrix:
+        """How telling titles are. titles: as for `placed`; what is not in a title is passed over."""
+        inside = (titles % 2 == 1) & ~np.isin(codes, WITHOUT_SUBJECT)
+        found = np.unique((titles[inside] // 2).astype(np.int64) << 24 | codes[inside])
+        weights = self.telling(found & 0xFFFFFF)
+        return np.bincount(found >> 24, weights, minlength=count).astype(np.float32)
 
     def of_pages(self, places: NDArray[np.intp], here: NDArray[np.bool_]) -> Matrix:
         """The directions of pages that stand at these places among all, of length 1; of length 0 when not `here`."""
@@ -116,9 +131,12 @@ def read(folder: Path, count: int) -> Vectors:
         raise ValueError(f"{folder / _NAMES[0]} is damaged: {error}") from None
     if path.stat().st_size != count * words.shape[1]:
         raise ValueError(f"{path} is cut")
+    titles = mapped(folder / _NAMES[2], np.dtype("<f4"))
+    if len(titles) != count:
+        raise ValueError(f"{folder / _NAMES[2]} is cut")
     shape = (count, words.shape[1])
     pages = mapped(path, np.dtype(np.int8)).reshape(shape) if count and shape[1] else np.zeros(shape, np.int8)
-    return Vectors(codes, idf, words, int(learned_from), pages)
+    return Vectors(codes, idf, words, int(learned_from), pages, titles)
 
 
 def write(folder: Path, last: Path | None = None, added: Iterable[int] = ()) -> None:
@@ -135,11 +153,15 @@ def write(folder: Path, last: Path | None = None, added: Iterable[int] = ()) -> 
     stays = np.isin(forward.keys, keys) & ~np.isin(forward.keys, np.fromiter(added, np.uint64))
     pages = np.zeros((count, vectors.words.shape[1]), np.int8)
     pages[stays] = vectors.pages[np.searchsorted(keys, forward.keys[stays])]
+    titles = np.zeros(count, np.float32)
+    titles[stays] = vectors.titles[np.searchsorted(keys, forward.keys[stays])]
     missing = np.flatnonzero(~stays)
-    for begin in range(0, len(missing) if len(vectors.codes) else 0, 2_000):
+    for begin in range(0, len(missing), 2_000):
         some = missing[begin : begin + 2_000]
         place, codes = _beginnings(forward, some)
-        pages[some] = vectors.placed(place, codes, len(some))
+        titles[some] = vectors.of_titles(place, codes, len(some))
+        if len(vectors.codes):
+            pages[some] = vectors.placed(place, codes, len(some))
     np.savez(
         folder / _NAMES[0],
         codes=vectors.codes,
@@ -148,6 +170,7 @@ def write(folder: Path, last: Path | None = None, added: Iterable[int] = ()) -> 
         learned_from=np.array(vectors.learned_from),
     )
     pages.tofile(folder / _NAMES[1])
+    titles.astype("<f4").tofile(folder / _NAMES[2])
 
 
 def learn(forward: Forward) -> Vectors:
@@ -158,8 +181,8 @@ def learn(forward: Forward) -> Vectors:
     """
     count = len(forward.keys)
     if count < LEAST_PAGES:
-        nothing = np.empty(0, np.float32)
-        return Vectors(np.empty(0, np.uint32), nothing, np.empty((0, 0), np.float16), count, np.empty((0, 0), np.int8))
+        nothing, words, pages = np.empty(0, np.float32), np.empty((0, 0), np.float16), np.empty((0, 0), np.int8)
+        return Vectors(np.empty(0, np.uint32), nothing, words, count, pages, nothing)
     page, code, often, titled, lengths = _counted(forward, min(count, SAMPLE))
     codes, word, held = np.unique(code, return_inverse=True, return_counts=True)
     sampled = len(lengths)
@@ -175,7 +198,8 @@ def learn(forward: Forward) -> Vectors:
     directions = _singular(page, np.cumsum(kept & says)[word] - 1, weights, sampled, int((kept & says).sum()))
     words = np.zeros((int(kept.sum()), directions.shape[1]), np.float16)
     words[says[kept]] = directions
-    return Vectors(codes[kept], idf[kept], words, count, np.empty((0, words.shape[1]), np.int8))
+    pages = np.empty((0, words.shape[1]), np.int8)
+    return Vectors(codes[kept], idf[kept], words, count, pages, np.empty(0, np.float32))
 
 
 def _counted(

@@ -111,6 +111,7 @@ class Closely:
         lead = np.minimum(self.pages.length, LEAD_WORDS)
         self._lead_norm = K1 * (1 - B + B * lead / max(min(forward.mean_length, LEAD_WORDS), 1e-9))
         self._directions = vectors.of_pages(places, here)
+        self._titles = vectors.title_of(places, here)
         self._at: dict[str, NDArray[np.integer]] = {}  # where each stem stands among the tokens
 
     @cached_property
@@ -214,6 +215,7 @@ class Closely:
             return np.bincount(cells, minlength=size * count * len(PARTS)).reshape(size, count, len(PARTS))
 
         counts, norms = counted(slice(None)), self._norms[:, None, :]
+        self._titled = counts[:, :, _PLACE["title"]] > 0
         leads = counted(lead)[:, :, _PLACE["body"]]
         formed, own = counted(exact)[:, :, _FORMS], norms[:, :, _FORMS]
         saturated = (counts / (counts + norms), leads[:, :, None] / (leads + self._lead_norm[:, None])[:, :, None])
@@ -301,22 +303,11 @@ class Closely:
     def _covered(self, words: Sequence[Word]) -> Scores:
         """The share of each title that the words cover, each stem that carries a subject counting once, and as much as
         it is telling."""
-        kept, whole = self.pages.kept[:, _PLACE["title"]], self.pages.kept.sum(axis=1)
-        begins = np.cumsum(whole) - whole  # a title is the first part of a page
-        at = np.repeat(begins - (np.cumsum(kept) - kept), kept) + np.arange(kept.sum())
-        found = np.sort(self._slots[at].astype(np.int64) << 24 | self._stems[at])
-        found = found[np.append(True, found[1:] != found[:-1])[: len(found)]]
-        stems, pages = found & 0xFFFFFF, (found >> 24) // len(PARTS)
-        telling = self._vectors.telling(stems)
-        places = np.searchsorted(WITHOUT_SUBJECT, stems)
-        places[places == len(WITHOUT_SUBJECT)] = 0
-        telling[WITHOUT_SUBJECT[places] == stems] = 0
-        asked = np.zeros(len(stems), bool)
-        for word in words:
-            asked |= stems == token("", word.stem) >> 8
-        size = len(self.pages)
-        covered = np.bincount(pages, telling, minlength=size)
-        shares: Scores = np.bincount(pages, telling * asked, minlength=size) / np.where(covered, covered, 1)
+        stems = {word.stem: self._columns[word.word, word.stem] for word in words}
+        codes = np.array([token("", stem) >> 8 for stem in stems], np.uint32)
+        telling = np.where(np.isin(codes, WITHOUT_SUBJECT), 0, self._vectors.telling(codes))
+        asked = self._titled[:, list(stems.values())] @ telling
+        shares: Scores = asked / np.where(self._titles, self._titles, 1)
         return shares
 
     def _passage(self, words: Sequence[Word]) -> Scores:

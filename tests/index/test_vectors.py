@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from elunum.index import vectors
-from elunum.index.forward import PARTS, Forward, ForwardWriter
+from elunum.index.forward import PARTS, Forward, ForwardWriter, token
 from elunum.index.vectors import Matrix, Vectors
 from elunum.text import analyse
 
@@ -102,3 +102,22 @@ def test_a_cut_file_is_told(tmp_path: Path, name: str) -> None:
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises((OSError, ValueError)):
         vectors.read(tmp_path / "one", 40)
+
+
+def test_how_telling_a_title_is_counts_each_of_its_words_with_a_subject_once(tmp_path: Path) -> None:
+    pages = about() | {99: ("Le revenu et le revenu", "La déclaration."), 98: ("Revenu chien", ""), 97: ("", "Revenu")}
+    found = written(tmp_path / "one", pages)
+    places = Forward(tmp_path / "one").places([99, 98, 97, 1_000])
+    once, both, nothing, absent = found.title_of(*places).tolist()
+    codes = np.array([forward_code("revenu"), forward_code("chien")], np.uint32)
+    revenue, dog = found.telling(codes).tolist()
+    assert once == pytest.approx(revenue)
+    assert both == pytest.approx(revenue + dog)
+    assert nothing == absent == 0
+    again = written(tmp_path / "two", {96: ("Chien", "")}, tmp_path / "one")
+    kept = again.title_of(*Forward(tmp_path / "two").places([99, 96])).tolist()
+    assert kept == pytest.approx([revenue, dog])
+
+
+def forward_code(stem: str) -> int:
+    return token("", stem) >> 8
