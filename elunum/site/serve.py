@@ -52,7 +52,7 @@ def serve(settings: Settings, listens: Callable[[int], None] = lambda port: None
         proxy_headers=False,  # who asks is nobody's business but the guard's
         timeout_keep_alive=15,
         timeout_graceful_shutdown=10,
-        timeout_worker_healthcheck=10,  # a worker that loads on a busy machine is not dead
+        timeout_worker_healthcheck=30,  # a worker that loads on a busy machine is not dead
         ws="none",
         lifespan="off",
     )
