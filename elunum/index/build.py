@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import msgspec
@@ -32,7 +32,7 @@ from elunum.index import links, vectors
 from elunum.index import schema as fields
 from elunum.index.documents import Documents
 from elunum.index.forward import Forward, ForwardWriter
-from elunum.index.postings import Postings, PostingsWriter
+from elunum.index.postings import Postings, PostingsWriter, write_addresses
 from elunum.index.tags import load_referentiel
 from elunum.model import Document, DocumentId
 from elunum.settings import Settings
@@ -242,6 +242,7 @@ def write(
     vectors.write(version, before, forward.keys)
     index.reload()
     searcher = index.searcher()
+    write_addresses(version, _addresses(searcher, schema))
     now = datetime.now(UTC)
     about = About(
         fields.FORMAT,
@@ -261,6 +262,18 @@ def write(
     folder.write_whole(version / "hosts.tsv", "\n".join(lines).encode())
     folder.write_whole(version / "about.json", msgspec.json.encode(about))
     return about, added, removed
+
+
+def _addresses(searcher: tantivy.Searcher, schema: tantivy.Schema) -> Iterator[tuple[int, int, int]]:
+    """Key, segment and document of each page of the engine's files: some at a time, for each is an object."""
+    slices = searcher.num_docs // 50_000 + 1
+    bounds = [(n << 64) // slices for n in range(slices)] + [1 << 64]
+    for low, high in pairwise(bounds):
+        query = tantivy.Query.range_query(schema, "key", tantivy.FieldType.Unsigned, low, high - 1)
+        hits = searcher.search(query, max(searcher.num_docs, 1), count=False).hits
+        found = [address for _, address in hits]
+        for key, address in zip(searcher.fast_field_values("key", found), found, strict=True):
+            yield int(key or 0), address.segment_ord, address.doc
 
 
 VOCABULARY_CHARS = 2_000

@@ -11,6 +11,7 @@ arrays, so that every count is exact and costs less than a page of text. Files o
     postings.pages    one record a page: its key, dates, population, weight, publisher and source
     postings.values   the facet values of each page, SLOTS numbers a page
     postings.more     page and number of the values that have no slot left
+    postings.addresses  where the engine keeps each page: segment and document
     postings.names    what the numbers of values, publishers and sources stand for (JSON)
 
 A version is written from runs, sorted lists of some pages each: the last version is the first of them, without the
@@ -61,6 +62,9 @@ DENSE = 10
 RUN_PAGES = 20_000
 """Pages sorted in memory at a time."""
 
+OFTEN = 1_000_000
+"""A term that is no word is as good as said so many times: its impact is the same on every page."""
+
 SLAB = 4_000_000
 """Entries of lists merged in memory at a time."""
 
@@ -78,6 +82,8 @@ _PAGE = np.dtype(
 )
 _MORE = np.dtype([("row", "<u4"), ("value", "<u2")])
 
+_ADDRESS = np.dtype([("segment", "<u4"), ("document", "<u4")])
+
 _TYPES = {
     "terms": np.dtype("<u8"),
     "lists": _LIST,
@@ -87,6 +93,7 @@ _TYPES = {
     "pages": _PAGE,
     "values": np.dtype("<u2"),
     "more": _MORE,
+    "addresses": _ADDRESS,
 }
 
 
@@ -187,12 +194,12 @@ class Postings:
         self.all_dense: NDArray[np.uint8] = files["dense"]
         self.pages = files["pages"]
         self.values: NDArray[np.uint16] = files["values"].reshape(-1, SLOTS)
-        self.more = files["more"]
+        self.more, self.addresses = files["more"], files["addresses"]
         try:
             self.names = msgspec.json.decode((folder / "postings.names").read_bytes(), type=Names)
         except msgspec.MsgspecError:
             raise ValueError(f"{folder / 'postings.names'} is damaged") from None
-        if len(self.terms) != len(self.lists) or len(self.values) != len(self.pages):
+        if len(self.terms) != len(self.lists) or not (len(self.values) == len(self.addresses) == len(self.pages)):
             raise ValueError(f"the files {folder / 'postings.*'} are not of one version")
         self.size = len(self.pages)
         # Columns of their own: operations on all the pages read one after the other.
@@ -308,6 +315,23 @@ _Entries = tuple[NDArray[np.uint64], _Kept, NDArray[np.uint8]]
 """Term, page and impact of each entry of some lists."""
 
 
+def write_addresses(folder: Path, found: Iterable[tuple[int, int, int]]) -> None:
+    """Write where the engine keeps each page: the key, segment and document of all, in any order.
+
+    Raises ValueError when they are not those of the pages.
+    """
+    keys: NDArray[np.uint64] = mapped(folder / "postings.pages", _PAGE)["key"]
+    places = np.array(list(found), np.dtype([("key", "<u8"), *_ADDRESS.descr]))
+    places.sort(order="key")
+    order = np.argsort(keys)
+    if not np.array_equal(places["key"], keys[order]):
+        raise ValueError(f"{folder} does not hold the same pages in the engine's files and in ours")
+    addresses = np.zeros(len(keys), _ADDRESS)
+    for name in _ADDRESS.names or ():
+        addresses[name][order] = places[name]
+    addresses.tofile(folder / "postings.addresses")
+
+
 @dataclass
 class _Run:
     """Sorted lists of some pages: terms, the end of each list, and rows and impacts one list after the other."""
@@ -372,7 +396,7 @@ class PostingsWriter:
         row = len(self._pages)
         counted = Counter(words)
         length = sum(counted.values())
-        counted.update(page.terms)
+        counted.update(dict.fromkeys(page.terms, OFTEN))
         terms = self._terms
         self._of_terms.extend([terms.setdefault(name, len(terms)) for name in counted])
         self._times.extend(counted.values())

@@ -159,7 +159,10 @@ def indexed(
         publisher=shown.territory or shown.source_key,
         source=f"{shown.source_key}\t{shown.source.name}",
         facets=facets,
-        terms=[term(field, value) for field, values in named for value in values],
+        terms=[
+            *(term(field, value) for field, values in named for value in values),
+            *(term("title", stem) for stem in set(said["title"])),
+        ],
     )
     fields: dict[str, Any] = {
         "id": document.id,

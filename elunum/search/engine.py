@@ -74,8 +74,8 @@ PEERS = 100
 ENOUGH = 200
 """Results with all the words from which those that lack some are left out. Measured: fewer costs recall."""
 
-CANDIDATES = 150
-"""Documents looked at closely for a first page; the next stretches are each twice as long."""
+CANDIDATES = 100
+"""Documents looked at closely for a first page."""
 
 CLOSELY = 1_050
 """Beyond, results keep their rough order."""
@@ -793,11 +793,15 @@ class Engine:
 
     def _shown_at(self, served: _Served, rows: Sequence[int]) -> list[Shown]:
         """What was kept of the documents at these rows, in that order."""
-        keys = served.postings.key[np.array(rows, np.intp)].tolist()
-        query = _unscored(compiled.with_keys(served.schema, keys))
-        found = served.searcher.search(query, max(len(keys), 1), count=False).hits
-        by_key = {key_of(shown.id): shown for _, address in found for shown in (self._shown(served, address),)}
-        return [by_key[key] for key in keys]
+        postings = served.postings
+        found = []
+        for row in rows:
+            segment, document = postings.addresses[row].tolist()
+            shown = self._shown(served, tantivy.DocAddress(segment, document))
+            if key_of(shown.id) != postings.key[row]:
+                raise IndexVersionError(f"the index {served.target} is damaged; run `elunum index --full`")
+            found.append(shown)
+        return found
 
     def _plain_hits(self, served: _Served, rows: Sequence[int] | Rows) -> tuple[Hit, ...]:
         pages = self._shown_at(served, [int(row) for row in rows])

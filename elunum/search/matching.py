@@ -32,6 +32,10 @@ Filter = Callable[[Rows], Held]
 Standing = Callable[[Clause], Rows]
 """The pages where a phrase, or a word in its exact form, stands: asked of the engine, which knows positions."""
 
+TITLED = 0.3
+"""What a word of the title counts more than one of the text, in the rough order. With it, a hundred candidates
+find what a hundred and fifty did without: bench/relevance."""
+
 MOST = 255.0
 """The impact of a page that says nothing else."""
 
@@ -136,7 +140,10 @@ class Sought:
     def _together(self) -> list[Way]:
         """What counts beside each word: expressions of which all words stand together, and the words of phrases."""
         words = self._query.words
-        found = [self._way(mark([w.stem for w in words[start:end]])) for start, end in units(words, self._others)]
+        titled = [self._postings.find(term("title", word.stem)) for word in words]
+        share = TITLED * (K1 + 1)
+        found = [Way(pages, share * _idf(pages.count, self._postings.size)) for pages in titled if pages.count]
+        found += [self._way(mark([w.stem for w in words[start:end]])) for start, end in units(words, self._others)]
         for clause in self._query.clauses:
             if not is_plain(clause):
                 found += [self._way(word.stem) for word in subject_words(clause)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tantivy import Occur, Schema
 from tantivy import Query as Engine
@@ -48,11 +48,6 @@ def clause_query(schema: Schema, clause: Clause, ranking: Ranking) -> Engine:
         [(Occur.Should, _boosted(_phrase(schema, field, stems), weight)) for field, weight in fields]
     )
     return _exactly(schema, clause.words, together) if clause.words[0].exact else together
-
-
-def with_keys(schema: Schema, keys: Iterable[int]) -> Engine:
-    """The documents with these keys."""
-    return Engine.boolean_query([(Occur.Should, Engine.term_query(schema, "key", key, "basic")) for key in keys])
 
 
 def _exactly(schema: Schema, words: Sequence[Word], found: Engine) -> Engine:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elunum.index import postings
-from elunum.index.postings import SLOTS, Page, Postings, PostingsWriter, impact, listed
+from elunum.index.postings import SLOTS, Page, Postings, PostingsWriter, impact, listed, write_addresses
 
 WORDS = ("jardin", "partage", "compost", "mairie", "ecole")
 VALUES = ("kind:a", "kind:b", "year:2024", *(f"enjeu:{n}" for n in range(SLOTS)))
@@ -30,6 +30,8 @@ def write(folder: Path, pages: Mapping[int, Said], last: Path | None = None, gon
     for key, (words, values) in pages.items():
         writer.add(made(key, values), words)
     writer.finish(gone)
+    keys = np.fromfile(folder / "postings.pages", postings._PAGE)["key"].tolist()
+    write_addresses(folder, ((key, 0, row) for row, key in sorted(enumerate(keys), key=lambda one: one[1])))
     assert not list(folder.glob(".runs-*"))
     return Postings(folder)
 
@@ -94,6 +96,15 @@ def test_a_list_answers_the_same_asked_of_few_pages_and_of_all(held: set[int], a
     assert one.dense[rows].tolist() == [255 * holds for holds in few]
 
 
+def test_a_page_is_where_the_engine_keeps_it(tmp_path: Path) -> None:
+    found = write(tmp_path, {9: ([], ()), 3: ([], ()), 7: ([], ())})
+    write_addresses(tmp_path, [(7, 1, 40), (3, 0, 20), (9, 2, 60)])
+    placed = dict(zip(found.key.tolist(), Postings(tmp_path).addresses.tolist(), strict=True))
+    assert placed == {9: (2, 60), 3: (0, 20), 7: (1, 40)}
+    with pytest.raises(ValueError, match="same pages"):
+        write_addresses(tmp_path, [(7, 1, 40), (3, 0, 20)])
+
+
 def test_a_term_of_very_many_pages_is_kept_as_bytes(tmp_path: Path) -> None:
     found = write(tmp_path, {key: (["jardin"] if key % 2 else ["mairie"] * (key == 2), ()) for key in range(1, 101)})
     assert found.find("jardin").kept is None
@@ -117,7 +128,7 @@ def test_a_sample_is_drawn_by_keys_and_never_empty(tmp_path: Path) -> None:
     assert len(found.sample(rows, 1)) >= 1
 
 
-@pytest.mark.parametrize("name", ["terms", "lists", "rows", "pages", "values", "names"])
+@pytest.mark.parametrize("name", ["terms", "lists", "rows", "pages", "values", "addresses", "names"])
 def test_a_file_that_is_missing_or_cut_is_said(tmp_path: Path, name: str) -> None:
     write(tmp_path, {key: (["jardin"], VALUES) for key in range(1, 20)} | {99: (["mairie"], ())})
     file = tmp_path / f"postings.{name}"
