@@ -33,8 +33,15 @@ _PLACE = {name: number for number, name in enumerate(PARTS)}
 _FORMS = [_PLACE["title"], _PLACE["body"]]
 """The parts in which the form of a word counts, and what stands beside it."""
 
-_FIELDS = (*PARTS, "lead", "title_words", "body_words")
-"""The fields in which a word counts."""
+_WEIGHTS = (
+    *((part, part) for part in PARTS),
+    ("lead", "lead"),
+    ("title_words", "exact_title"),
+    ("body_words", "exact_body"),
+)
+"""The fields in which a word counts, each with the name of its weight in Ranking."""
+
+_FIELDS = tuple(field_ for field_, _ in _WEIGHTS)
 
 _Parts = tuple[Sequence[str], Scores]
 """Names of parts of a score, and what each page gets of them, [pages, names]."""
@@ -219,17 +226,13 @@ class Closely:
         leads = counted(lead)[:, :, _PLACE["body"]]
         formed, own = counted(exact)[:, :, _FORMS], norms[:, :, _FORMS]
         saturated = (counts / (counts + norms), leads[:, :, None] / (leads + self._lead_norm[:, None])[:, :, None])
-        worth = [
-            [
-                *(getattr(ranking, part) * idf(part, stem) for part in PARTS),
-                ranking.lead * idf("lead", stem),
-                ranking.exact_title * idf("title_words", word),
-                ranking.exact_body * idf("body_words", word),
-            ]
-            for word, stem in self._columns
-        ]
         given = np.concatenate((*saturated, formed / (formed + own)), axis=2)
-        self._given = (K1 + 1) * given * np.array(worth).reshape(count, len(_FIELDS))
+        worth = np.zeros((count, len(_FIELDS)))
+        names = list(self._columns)
+        for row, place in zip(*np.nonzero(given.any(axis=0)), strict=True):  # idf costs as much as the rest
+            (word, stem), (field_, weight) = names[row], _WEIGHTS[place]
+            worth[row, place] = getattr(ranking, weight) * idf(field_, word if field_.endswith("_words") else stem)
+        self._given = (K1 + 1) * given * worth
 
     def _word(self, word: Word) -> _Parts:
         """What a word is worth in each field that counts."""
