@@ -15,7 +15,7 @@ arrays, so that every count is exact and costs less than a page of text. Files o
     postings.names    what the numbers of values, publishers and sources stand for (JSON)
 
 A version is written from runs, sorted lists of some pages each: the last version is the first of them, without the
-pages that are gone. Memory does not grow with the number of pages (external merge sort).
+pages that are gone. Lists are never in memory whole (external merge sort); columns are, 60 bytes a page.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
+from struct import Struct
 from typing import Any, BinaryIO
 
 import msgspec
@@ -80,6 +81,9 @@ _PAGE = np.dtype(
         ("source", "<u4"),
     ]
 )
+_PACKED = Struct("<QfIIiII")
+"""The same, as it is written one by one."""
+
 _MORE = np.dtype([("row", "<u4"), ("value", "<u2")])
 
 _ADDRESS = np.dtype([("segment", "<u4"), ("document", "<u4")])
@@ -321,7 +325,7 @@ def write_addresses(folder: Path, found: Iterable[tuple[int, int, int]]) -> None
     Raises ValueError when they are not those of the pages.
     """
     keys: NDArray[np.uint64] = mapped(folder / "postings.pages", _PAGE)["key"]
-    places = np.array(list(found), np.dtype([("key", "<u8"), *_ADDRESS.descr]))
+    places = np.fromiter(found, np.dtype([("key", "<u8"), *_ADDRESS.descr]))
     places.sort(order="key")
     order = np.argsort(keys)
     if not np.array_equal(places["key"], keys[order]):
@@ -379,7 +383,7 @@ class PostingsWriter:
         self._values, self._publishers, self._sources = map(
             _Numbers, (list(names.values), list(names.publishers), list(names.sources))
         )
-        self._pages: list[tuple[int, float, int, int, int, int, int]] = []
+        self._pages = bytearray()  # of _PAGE
         self._slots = array("H")
         self._more: list[tuple[int, int]] = []
         self._aside = Path(tempfile.mkdtemp(prefix=".runs-", dir=folder))
@@ -393,7 +397,7 @@ class PostingsWriter:
 
     def add(self, page: Page, words: Iterable[str]) -> None:
         """Add a page, which says these words, each as often as it is given."""
-        row = len(self._pages)
+        row = len(self._pages) // _PAGE.itemsize
         counted = Counter(words)
         length = sum(counted.values())
         counted.update(dict.fromkeys(page.terms, OFTEN))
@@ -411,16 +415,14 @@ class PostingsWriter:
                 slots[slot] = self._values[value]
                 free += slot == free
         self._slots.extend(slots)
-        self._pages.append(
-            (
-                page.key,
-                page.weight,
-                page.day,
-                page.news,
-                page.population,
-                self._publishers[page.publisher],
-                self._sources[page.source],
-            )
+        self._pages += _PACKED.pack(
+            page.key,
+            page.weight,
+            page.day,
+            page.news,
+            page.population,
+            self._publishers[page.publisher],
+            self._sources[page.source],
         )
         if len(self._sizes) == RUN_PAGES:
             self._spill()
@@ -433,7 +435,8 @@ class PostingsWriter:
         ranks[order] = np.arange(len(hashes), dtype=np.uint32)
         terms = ranks[np.array(self._of_terms, np.uint32)]
         sizes = np.array(self._sizes, np.int64)
-        rows = np.repeat(np.arange(len(self._pages) - len(sizes), len(self._pages), dtype=np.uint32), sizes)
+        count = len(self._pages) // _PAGE.itemsize
+        rows = np.repeat(np.arange(count - len(sizes), count, dtype=np.uint32), sizes)
         impacts = impact(np.array(self._times, np.int64), np.repeat(np.array(self._lengths, np.int64), sizes))
         by_term = np.argsort(terms, kind="stable")
         ends = np.cumsum(np.bincount(terms, minlength=len(hashes)))
@@ -456,7 +459,7 @@ class PostingsWriter:
         """Take over the pages of the last version but those `gone` (their keys) or added since; write the files."""
         if len(self._sizes):
             self._spill()
-        pages = np.array(self._pages, _PAGE)
+        pages = np.frombuffer(bytes(self._pages), _PAGE)
         values = np.array(self._slots, np.uint16).reshape(-1, SLOTS)
         more = np.array(self._more, _MORE)
         stays, stay = 0, None
