@@ -1,6 +1,9 @@
 """Documents -> a fresh index version, built aside, checked, swapped in whole or not at all.
 
     index/20261122T204500123456-7/tantivy/    the engine's own files; a segment never changes once written
+                                 /postings.*  which pages have what, as arrays
+                                 /forward.*   what each page says, word after word
+                                 /vectors.*   what words and pages are about
                                  /words.tsv   its vocabulary, for spelling
                                  /hosts.tsv   how central its hosts are, by the links between them
                                  /about.json  what it holds, and from which revision of the documents
