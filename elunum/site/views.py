@@ -147,12 +147,23 @@ async def search(request: Request) -> Response:
         heading=f"«\u00a0{what.search.q}\u00a0»" if what.search.q else "Toutes les pages",
         chips=list(active_filters(here, what)),
         namesakes=list(namesakes(here, what)),
+        typed=as_typed(what.search.q, results.suggestion) if results.corrected and results.suggestion else "",
         compared=compared(here, what.search.like, results.peers or 0) if what.search.like else "",
         domaines=domaines_of(here.referentiel, what, results),
         groups=groups_of(what, results),
         years=pictures.years(what, results.facets.get("year", ()), "year" not in results.estimated),
         pages=numbers_of_pages(what.search, results.total, here.settings.search.max_page),
         ways=list(ways_out(here, what, results.suggestion)) if not results.total else [],
+    )
+
+
+def as_typed(text: str, corrected: str) -> str:
+    """The query that finds the words as they were typed: those that were corrected between quotes."""
+    words, better = text.split(), corrected.split()
+    if len(words) != len(better):  # a word was cut in two
+        return " ".join(f'"{word}"' if word not in better and '"' not in word else word for word in words)
+    return " ".join(
+        f'"{one}"' if one != two and '"' not in one else one for one, two in zip(words, better, strict=True)
     )
 
 

@@ -287,3 +287,25 @@ def test_every_sign_that_made_a_score_is_told_in_french(content: Settings, q: st
         for name, _ in hit.explanation:
             if "cherché aussi" in views.sign(name):  # what is left when no other sign is known by that name
                 assert name in results.also
+
+
+def test_a_correction_is_said_with_a_way_back_to_the_words_as_typed(client: httpx.Client) -> None:
+    answer = client.get("/recherche", params={"q": "budjet participatif"})
+    assert "voici les résultats de <strong>budget participatif</strong>" in answer.text
+    back = re.search(r'href="([^"]*)"[^>]*>Chercher les mots tels que tapés', answer.text)
+    assert back is not None
+    again = client.get(html.unescape(back[1]))
+    assert "«\u00a0&#34;budjet&#34; participatif\u00a0»" in again.text
+    assert "voici les résultats de" not in again.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "corrected", "back"),
+    [
+        ("budjet participatif", "budget participatif", '"budjet" participatif'),
+        ("budgetparticipatif vote", "budget participatif vote", '"budgetparticipatif" vote'),
+        ('"budjet" particpatif', '"budjet" participatif', '"budjet" "particpatif"'),
+    ],
+)
+def test_the_way_back_quotes_what_was_corrected_alone(typed: str, corrected: str, back: str) -> None:
+    assert views.as_typed(typed, corrected) == back
