@@ -275,10 +275,10 @@ class Postings:
             inside[rows] = True
             counts += np.bincount(self.more["value"][inside[self.more["row"]]], minlength=size)
         if name:
-            counts = np.where(self._named(name), counts, 0)
+            counts = np.where(self._values_of(name), counts, 0)
         return _named(counts, self.names.values, times)
 
-    def _named(self, name: str) -> NDArray[np.bool_]:
+    def _values_of(self, name: str) -> NDArray[np.bool_]:
         """Which values are of a facet."""
         if (found := self._of.get(name)) is None:
             found = self._of[name] = np.array([value.startswith(f"{name}:") for value in self.names.values])

@@ -171,7 +171,6 @@ class _Served:
     postings: Postings
     forward: Forward
     vectors: Vectors
-    published: dict[str, int]  # documents of each publisher: a territory "commune:68278", or the key of a source
     comparables: Comparables  # among the communes and EPCI that publish
 
 
@@ -470,8 +469,8 @@ class Engine:
             index.reload()
             spelling = Spelling(build.read_vocabulary(path, build.VOCABULARY_WORDS))
             postings, forward = Postings(path), Forward(path)
-            published = postings.publishers(postings.everything)
-            comparables = self.geo.comparables({key.partition(":")[2] for key in published})
+            publishers = postings.publishers(postings.everything)
+            comparables = self.geo.comparables({key.partition(":")[2] for key in publishers})
             vectors = word_vectors.read(path, len(forward.keys))
             return _Served(
                 about,
@@ -482,7 +481,6 @@ class Engine:
                 postings,
                 forward,
                 vectors,
-                published,
                 comparables,
             )
         except (OSError, ValueError):  # tantivy says everything with ValueError
@@ -552,7 +550,7 @@ class Engine:
         most = min((postings.find(word.stem).count for word in words), default=postings.size)
         if not most:
             return postings.everything[:0]
-        query = _unscored(compiled.clause_query(served.schema, clause, self.ranking))
+        query = EngineQuery.const_score_query(compiled.clause_query(served.schema, clause, self.ranking), 0.0)
         found = served.searcher.search(query, most, count=False).hits
         keys = served.searcher.fast_field_values("key", [address for _, address in found])
         return postings.by_keys([int(key or 0) for key in keys])
@@ -853,10 +851,6 @@ def _idf(served: _Served) -> Callable[[str, str], float]:
         return math.log1p((documents - held + 0.5) / (held + 0.5))
 
     return idf
-
-
-def _unscored(query: EngineQuery) -> EngineQuery:
-    return EngineQuery.const_score_query(query, 0.0)
 
 
 def _hit(

@@ -399,10 +399,10 @@ _SIGNS = {
 }  # fmt: skip
 _PLACES = {
     "place": "Lieu cherché", "home page": "Page d’accueil du lieu cherché", "site": "Page d’accueil du site de ce nom",
-    "comparable": "Commune comparable",
 }  # fmt: skip
 _WHOLE = {
     "about": "Sujet proche de celui de la demande, d’après les mots qui vont ensemble dans les pages",
+    "comparable": "Collectivité comparable",
     "title covered": "Part du titre que la demande contient",
     "passage": "Mots de la demande réunis dans un même passage",
 }

@@ -309,3 +309,11 @@ def test_a_correction_is_said_with_a_way_back_to_the_words_as_typed(client: http
 )
 def test_the_way_back_quotes_what_was_corrected_alone(typed: str, corrected: str, back: str) -> None:
     assert views.as_typed(typed, corrected) == back
+
+
+def test_being_comparable_is_a_sign_said_in_french(client: httpx.Client) -> None:
+    asked = {"q": "jardin", "like": "68278"}
+    hit = client.get("/api/v1/search", params=asked).json()["results"][0]
+    answer = client.get("/pourquoi", params=asked | {"id": hit["id"]})
+    assert "Collectivité comparable" in answer.text
+    assert "comparable\u00a0: <" not in answer.text
