@@ -103,6 +103,12 @@ class Geo:
         }
         self._made: dict[tuple[str, str], Territory] = {}
 
+    def ready(self) -> None:
+        """Make every table now: for who serves, where the first to need one would wait for it."""
+        for name, table in vars(Geo).items():
+            if isinstance(table, functools.cached_property):
+                getattr(self, name)
+
     # --- by code -------------------------------------------------------------------------------------------------
 
     def commune(self, code: str) -> Territory | None:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from elunum import __version__
+from elunum import __version__, maps
 from elunum.errors import IndexVersionError, QueryError
 from elunum.settings import Settings
 from elunum.site import api, exports, metrics, replies, views
@@ -56,6 +56,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _refused)
     app.add_middleware(Guard, per_minute=settings.site.requests_per_minute, at_once=settings.site.in_hand)
     app.add_middleware(Door)
+    # Made now, as all that the context holds: no reader waits for what is made once.
+    app.openapi()
+    maps.contours()
+    for name in replies.TEMPLATES.list_templates():
+        replies.TEMPLATES.get_template(name)
     return app
 
 

@@ -39,10 +39,12 @@ class Context:
         self.register = Register(settings.sources, settings.data, self.engine, self.geo)
         self._tree: tuple[str, tuple[TreeEnjeu, ...]] = ("", ())
         self._newest: tuple[str, dict[str, tuple[Hit, ...]]] = ("", {})
-        # What is read at first use (names of places, lexicon) is read now: no reader waits for it.
-        self.engine.search(Search(q="Elunum"))
+        # What is made at first use (names of places, lexicon, pages by enjeu) is made now: no reader waits for it.
+        self.geo.ready()
+        self.engine.search(Search(q="Elunum enjeu:Elunum service:Elunum"))
         self.engine.suggest("Elunum")
         self.tree()
+        self.newest()
         self.register.found({})
 
     def tree(self) -> tuple[TreeEnjeu, ...]:
