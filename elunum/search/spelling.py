@@ -29,6 +29,9 @@ from elunum.text import fold, stem, words
 MIN_LETTERS = 5
 """Shorter words have too many neighbours, and are acronyms as often as words."""
 
+LONG = 7
+"""Letters that both words have when two edits part them: « vapoter » is not « voter »."""
+
 RARE = 2
 """A word met more often is not doubted; pages have misspellings too."""
 
@@ -89,10 +92,10 @@ class Spelling:
         said = sound(word)
         alike = {word[0]}.union(*(letters for letters in SOUND_ALIKE if word[0] in letters))
         found = []
-        for one in self._near(word, alike, 2 if len(word) >= 7 else 1):
+        for one in self._near(word, alike, 2 if len(word) >= LONG else 1):
             # Two letters away with another ending is another word of the family: « annualisé », « annualisation ».
             kindred = one.word[0] == word[0] and one.word[-2:] == word[-2:]
-            if one.away == 1 or kindred or sound(one.word) == said:
+            if one.away == 1 or (len(one.word) >= LONG and (kindred or sound(one.word) == said)):
                 found.append(one)
         best = max(found, key=lambda one: (sound(one.word) == said, -one.away, one.often, one.word), default=None)
         return best.word if best else None
@@ -149,8 +152,8 @@ def sound(word: str) -> str:
 
 
 def is_french(word: str) -> bool:
-    """Whether a folded word is right, whatever the pages hold: in a list of French words, in ours, or in the name of
-    a territory."""
+    """Whether a folded word is right, whatever the pages hold: in a list of French words, in ours, the name of a
+    territory, or in those of several (« provence »)."""
     known, sought = _french(), hash(word)
     at = int(np.searchsorted(known, sought))
     return (at < len(known) and int(known[at]) == sought) or bool(geo.load().named(word))
@@ -158,12 +161,14 @@ def is_french(word: str) -> bool:
 
 @cache
 def _french() -> NDArray[np.int64]:
-    """The hashes of the words of both lists, sorted: 1 MB, where a set of words takes 15."""
+    """The hashes of the words of the lists and of names, sorted: 1 MB, where a set of words takes 15."""
     listed = files("spellchecker").joinpath("resources", "fr.json.gz").read_bytes()
     ours = [text for one in said() for text in (one.typed, one.other)]
     ours += [expression.text for expression in load_referentiel().expressions]
-    known = chain(map(fold, msgspec.json.decode(gzip.decompress(listed), type=dict[str, int])), words("\n".join(ours)))
-    return np.sort(np.fromiter(map(hash, known), np.int64))
+    french = map(fold, msgspec.json.decode(gzip.decompress(listed), type=dict[str, int]))
+    named = Counter(word for name in geo.load().names() for word in set(name.split()))
+    several = (word for word, names in named.items() if names > 1)
+    return np.sort(np.fromiter(map(hash, chain(french, words("\n".join(ours)), several)), np.int64))
 
 
 def _replaced(text: str, old: str, new: str) -> str:

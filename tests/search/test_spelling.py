@@ -13,6 +13,7 @@ WRITTEN = """
     reçu piloter actualisation compagnie visent reste drogue fiche orange coûte budget participatif médiathèque
     numérique harcèlement essai photovoltaïque technologies technologiques cellule celle quai démission
     décision concurrence licenciement supplémentaire enveloppe développe diagnostiqué rixhein covoitureuse
+    province voter
 """
 PAGES = Counter(dict.fromkeys(WRITTEN.split(), 40))
 PAGES["celle"] = PAGES["décision"] = 900
@@ -21,7 +22,20 @@ SPELLING = Spelling(PAGES)
 
 @pytest.mark.parametrize(
     "word",
-    ["secu", "picoler", "annualisation", "compagnon", "disent", "resto", "drague", "friche", "croute", "rixheim"],
+    [
+        "secu",
+        "picoler",
+        "annualisation",
+        "compagnon",
+        "disent",
+        "resto",
+        "drague",
+        "friche",
+        "croute",
+        "rixheim",
+        "provence",
+        "vapoter",
+    ],
 )
 def test_a_right_word_that_no_page_has_is_left_alone(word: str) -> None:
     assert SPELLING.correction(word) is None
