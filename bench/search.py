@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import orjson
 
 from elunum import geo
 from elunum.index import build
@@ -265,7 +264,7 @@ def ask_fts5(db: sqlite3.Connection, asked: Sequence[Search]) -> list[float]:
                 for name in ("kind", "type", "departement", "year")
             },
         }
-        orjson.dumps(answer)
+        msgspec.json.encode(answer)
         spent.append(time.process_time() - before)
     return spent
 
@@ -308,7 +307,7 @@ def index_xapian(library: Any, path: Path, count: int) -> Any:
             one.add_value(slot, value)
         one.add_value(4, library.sortable_serialise(written.toordinal()))
         one.add_value(5, library.sortable_serialise(commune.population if commune else 0))
-        one.set_data(orjson.dumps([document.url, document.title, document.text]))
+        one.set_data(msgspec.json.encode([document.url, document.title, document.text]))
         db.add_document(one)
     db.commit()
     return library.Database(str(path))
@@ -342,9 +341,9 @@ def ask_xapian(library: Any, db: Any, asked: Sequence[Search]) -> list[float]:
         found = enquire.get_mset(0, 10, db.get_doccount())  # the last: how many must be looked at for exact counts
         results = []
         for match in found:
-            url, title, text = orjson.loads(match.document.get_data())
+            url, title, text = msgspec.json.decode(match.document.get_data())
             results.append((url, title, found.snippet(text, 280, stemmer).decode()))
-        orjson.dumps(
+        msgspec.json.encode(
             {
                 "results": results,
                 "total": found.get_matches_estimated(),

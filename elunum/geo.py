@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import heapq
+import itertools
 import math
 import re
 from array import array
@@ -28,6 +29,11 @@ _GROUPING = re.compile(
     r"^(?:communaute (?:de communes|d agglomeration|urbaine)|cc|ca|cu|metropole|eurometropole)"
     r"(?: (?:des?|du|d|la|le|l|les))* "
 )
+_SAID_BEFORE = frozenset(
+    {"le", "les", "la", "las", "l", "los", "au", "aux"} | {"communaute", "cc", "ca", "cu", "metropole", "eurometropole"}
+)
+"""The first words of what these two leave out."""
+
 _PLAIN = str.maketrans(
     {c: " " for c in map(chr, range(128)) if not c.isalnum()}
     | dict(zip("àâäáãåçéèêëíìîïñóòôöõúùûüýÿ", "aaaaaaceeeeiiiinooooouuuuyy", strict=True))
@@ -188,6 +194,10 @@ class Geo:
         exact = self._existing(self._names.get(key, ()), kind)
         return exact or self._existing(self._bare_names.get(_bare(key), ()), kind)
 
+    def begins_a_name(self, word: str) -> bool:
+        """Whether `named` may find a name that begins with this word: most words of a query are no territory's."""
+        return name_key(word).partition(" ")[0] in self._first_words
+
     def starting_with(self, prefix: str, limit: int = 8) -> tuple[Territory, ...]:
         """Territories whose name (or name without its article) starts with `prefix`, most populated first."""
         key = name_key(prefix)
@@ -237,6 +247,12 @@ class Geo:
             bare = _bare(key)
             found[bare] = tuple(sorted(found[bare] + who, key=self._most_populated)) if bare in found else who
         return found
+
+    @functools.cached_property
+    def _first_words(self) -> frozenset[str]:
+        """The first word of each name, and of what may be said before it."""
+        names = itertools.chain(self._names, self._bare_names)
+        return frozenset(name.partition(" ")[0] for name in names) | _SAID_BEFORE
 
     def _most_populated(self, who: tuple[str, str]) -> tuple[int, tuple[str, str]]:
         kind, code = who

@@ -211,6 +211,19 @@ def test_an_epci_is_compared_with_epci() -> None:
     assert ALL.of("00000") == ()
 
 
+BEFORE = ("", "Le ", "la ", "L’", "CC du ", "Communauté de communes des ", "Métropole de ", "Eurométropole d’")
+
+
+def test_no_name_begins_with_a_word_that_begins_none() -> None:
+    names = [territory.name for kind in ("commune", "epci", "departement", "region") for territory in GEO.all(kind)]
+    for name in (*names[::20], "St Denis", "Ste-Marie", "LOS ANGLES"):
+        for typed in (before + name for before in BEFORE):
+            if GEO.named(typed):
+                assert GEO.begins_a_name(re.split(r"[\s’'-]", typed)[0]), typed
+    assert not GEO.begins_a_name("licenciement")
+    assert not GEO.begins_a_name("")
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_a_safe_name(text: str) -> None:
     assert geo.name_key(geo.name_key(text)) == geo.name_key(text)

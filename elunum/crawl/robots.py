@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-import orjson
+import msgspec
 from protego import Protego
 
 MAX_BYTES = 500 * 1024
@@ -106,8 +106,8 @@ def is_reservations(body: bytes) -> bool:
     if len(body) > MAX_RESERVED_BYTES or body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"[", b"{"):
         return False
     try:
-        return isinstance(orjson.loads(body.removeprefix(b"\xef\xbb\xbf")), list | dict)
-    except orjson.JSONDecodeError:
+        return isinstance(msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf")), list | dict)
+    except (ValueError, RecursionError):
         return False
 
 
@@ -119,7 +119,7 @@ def reserved(body: bytes) -> Reserved:
     """
     if not is_reservations(body):
         return NOTHING_RESERVED
-    found = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    found = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
     rules: list[tuple[Protego, bool]] = []
     for one in (found if isinstance(found, list) else [found])[:MAX_RESERVED_RULES]:
         if not isinstance(one, dict):

@@ -121,8 +121,9 @@ class Forward:
         if len(self.keys) != len(self.records):
             raise ValueError(f"{keys} and {records} are not of one version")
         kept = self.records["kept"]
-        self.mean_kept: NDArray[np.float64] = kept.mean(axis=0) if len(kept) else np.ones(len(PARTS))
-        self.mean_length = float(self.records["length"].mean()) if len(kept) else 1.0
+        # [parts]: words of each part of a page, in the mean; of texts, the whole is counted.
+        self.means: NDArray[np.float64] = kept.mean(axis=0) if len(kept) else np.ones(len(PARTS))
+        self.means[PARTS.index("body")] = self.records["length"].mean() if len(kept) else 1.0
 
     def places(self, keys: Sequence[int] | NDArray[np.unsignedinteger]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Where the pages with these keys stand among all, and which of them are here."""

@@ -42,6 +42,9 @@ from elunum.index.forward import mapped
 Rows = NDArray[np.intp]
 """Numbers of pages, ascending, as arrays are looked up by; on disk they take half of that."""
 
+Held = NDArray[np.bool_]
+"""Whether each of some pages, or of all, has something."""
+
 _Kept = NDArray[np.uint32]
 """Numbers of pages, as they are on disk."""
 
@@ -70,6 +73,9 @@ SLAB = 4_000_000
 """Entries of lists merged in memory at a time."""
 
 _LIST = np.dtype([("start", "<u8"), ("count", "<u4"), ("dense", "<u4")])
+_LISTED = Struct("<QII")
+"""The same, as one is read: in a tenth of the time."""
+
 _PAGE = np.dtype(
     [
         ("key", "<u8"),
@@ -143,6 +149,59 @@ def impact(times: NDArray[np.integer], length: NDArray[np.integer]) -> NDArray[n
 
 
 @dataclass(slots=True)
+class Chosen:
+    """Some of the pages of a version: by their rows when they are few, else by a byte for each page there is.
+
+    What is looked up for few pages, `at(few)`, is asked of all when `few` is None: where very many pages are chosen,
+    reading all one after the other costs less than picking.
+    """
+
+    count: int
+    few: Rows | None
+    held: Held | None = None  # of all pages, when they are many
+    _rows: Rows | None = None
+
+    @property
+    def rows(self) -> Rows:
+        """Their rows, ascending."""
+        if self.few is not None:
+            return self.few
+        if self._rows is None:
+            assert self.held is not None
+            self._rows = np.flatnonzero(self.held)
+        return self._rows
+
+    def __len__(self) -> int:
+        return self.count
+
+    def narrowed(self, *passing: Held) -> Chosen:
+        """Those that pass all of these, each said of `few` or of all."""
+        if not passing:
+            return self
+        kept = passing[0]
+        for one in passing[1:]:
+            kept = kept & one
+        if self.few is not None:
+            return few(self.few[kept])
+        return chosen(kept if self.held is None else kept & self.held)
+
+
+MANY = 8
+"""One page in so many, or more, are many."""
+
+
+def few(rows: Rows) -> Chosen:
+    """Pages by their rows, ascending."""
+    return Chosen(len(rows), rows)
+
+
+def chosen(held: Held) -> Chosen:
+    """The pages that have something, of all."""
+    count = int(np.count_nonzero(held))
+    return few(np.flatnonzero(held)) if count * MANY < len(held) else Chosen(count, None, held)
+
+
+@dataclass(slots=True)
 class Listed:
     """The pages of a term, among `size` pages."""
 
@@ -158,7 +217,7 @@ class Listed:
         if self.dense_ is None:
             self.dense_ = np.zeros(self.size, np.uint8)
             if self.kept is not None and self.impacts is not None:
-                self.dense_[self.kept] = self.impacts
+                self.dense_[self.kept.astype(np.intp)] = self.impacts  # half the time of an index of 32 bits
         return self.dense_
 
     @property
@@ -166,8 +225,10 @@ class Listed:
         """The pages, ascending."""
         return np.flatnonzero(self.dense > 0) if self.kept is None else self.kept.astype(np.intp)
 
-    def at(self, rows: Rows) -> NDArray[np.uint8]:
-        """The impact in each of these pages, 0 where they have not the term."""
+    def at(self, rows: Rows | None) -> NDArray[np.uint8]:
+        """The impact in each of these pages (None: in all), 0 where they have not the term."""
+        if rows is None:
+            return self.dense
         if self.dense_ is None and self.kept is not None and len(rows) * MUCH_LONGER < len(self.kept):
             wanted = rows.astype(np.uint32)
             places = np.searchsorted(self.kept, wanted)
@@ -193,6 +254,7 @@ class Postings:
         files = {name: mapped(folder / f"postings.{name}", dtype) for name, dtype in _TYPES.items()}
         self.terms: NDArray[np.uint64] = files["terms"]
         self.lists = files["lists"]
+        self._lists = self.lists.view(np.uint8).data
         self.all_rows: NDArray[np.uint32] = files["rows"]
         self.all_impacts: NDArray[np.uint8] = files["impacts"]
         self.all_dense: NDArray[np.uint8] = files["dense"]
@@ -216,33 +278,36 @@ class Postings:
         self.source = np.ascontiguousarray(self.pages["source"])
         self.everything: Rows = np.arange(self.size)
         self._by_key = np.argsort(self.key)
-        self._of: dict[str, NDArray[np.bool_]] = {}
-        self._drawn = self.key.astype(np.uint16)  # keys are hashes: any bits of them are chance
+        self._of: dict[str, Held] = {}
+        drawn = self.key.astype(np.uint16)  # keys are hashes: any bits of them are chance
+        self._drawn = drawn
+        self._draws = [np.flatnonzero(drawn < 1 << (16 - halvings)) for halvings in range(1, 17)]
         self._publishers = {name: number for number, name in enumerate(self.names.publishers)}
 
     def find(self, name: str) -> Listed:
         """The pages of a term."""
         hashed = np.uint64(_hash(name))
-        place = int(np.searchsorted(self.terms, hashed))
+        place = int(self.terms.searchsorted(hashed))
         if place == len(self.terms) or self.terms[place] != hashed:
             return Listed(self.size, 0, self.all_rows[:0], self.all_impacts[:0])
-        return self._list(self.lists[place])
+        return self.list_at(place)
 
-    def _list(self, found: np.void) -> Listed:
-        start, count = int(found["start"]), int(found["count"])
-        if found["dense"]:
+    def list_at(self, place: int) -> Listed:
+        """The pages of the term at this place among all."""
+        start, count, dense = _LISTED.unpack_from(self._lists, place * _LISTED.size)
+        if dense:
             return Listed(self.size, count, dense_=self.all_dense[start : start + self.size])
         return Listed(self.size, count, self.all_rows[start : start + count], self.all_impacts[start : start + count])
 
     def by_keys(self, keys: Sequence[int]) -> Rows:
-        """The rows of these keys, ascending; keys that are not here are left out."""
+        """The rows of these keys, each given once, ascending; keys that are not here are left out."""
         if not self.size:
             return self.everything
         wanted = np.array(keys, np.uint64)
         places = np.searchsorted(self.key, wanted, sorter=self._by_key)
         places[places == self.size] = 0
         rows = self._by_key[places]
-        return np.unique(rows[self.key[rows] == wanted])
+        return np.sort(rows[self.key[rows] == wanted])
 
     def published(self, publisher: str) -> Rows:
         """The pages of a publisher."""
@@ -253,39 +318,50 @@ class Postings:
         """The number of a publisher; 0 when it has no page here."""
         return self._publishers.get(publisher, 0)
 
-    def sample(self, rows: Rows, most: int) -> Rows:
+    def sample(self, pages: Chosen, most: int) -> Rows:
         """All of these pages or, of more than `most` (0: any number), half as many, a quarter, an eighth… drawn once
         for all by their keys: never by where they stand, for neighbours are alike."""
-        if not most or len(rows) <= most:
-            return rows
-        halvings = min(math.ceil(math.log2(len(rows) / most)), 16)
-        some = rows[self._drawn[rows] >> (16 - halvings) == 0]
-        return some if len(some) else rows[:1]
+        if not most or len(pages) <= most:
+            return pages.rows
+        halvings = min(math.ceil(math.log2(len(pages) / most)), 16)
+        if pages.few is not None:
+            some = pages.few[self._drawn[pages.few] < 1 << (16 - halvings)]
+        else:
+            assert pages.held is not None
+            drawn = self._draws[halvings - 1]
+            some = drawn[pages.held[drawn]]
+        return some if len(some) else pages.rows[:1]
 
-    def facets(self, rows: Rows, times: float = 1.0, name: str = "") -> dict[str, int]:
-        """How many of these pages have each facet value, "name:value", of one facet or of all; each page stands for so
-        many."""
+    def counts(self, rows: Rows, name: str = "") -> NDArray[np.intp]:
+        """How many of these pages have each value, by its number, [values]; of one facet or of all."""
         size = len(self.names.values)
         if (slot := SLOT_OF.get(name)) is not None:
             counts = np.bincount(self.values[rows, slot], minlength=size)
         else:
-            counts = np.bincount(self.values[rows, len(SLOT_OF) if name else 0 :].ravel(), minlength=size)
+            values = self.values.take(rows, axis=0)  # a quarter of the time of an index
+            counts = np.bincount(values[:, len(SLOT_OF) if name else 0 :].ravel(), minlength=size)
         if len(self.more):
             inside = np.zeros(self.size, bool)
             inside[rows] = True
             counts += np.bincount(self.more["value"][inside[self.more["row"]]], minlength=size)
         if name:
             counts = np.where(self._values_of(name), counts, 0)
-        return _named(counts, self.names.values, times)
+        counts[0] = 0
+        return counts
 
-    def _values_of(self, name: str) -> NDArray[np.bool_]:
+    def facets(self, rows: Rows, name: str = "") -> dict[str, int]:
+        """The same by name, "enjeu:culture", those that are not 0."""
+        return _named(self.counts(rows, name), self.names.values)
+
+    def _values_of(self, name: str) -> Held:
         """Which values are of a facet."""
         if (found := self._of.get(name)) is None:
             found = self._of[name] = np.array([value.startswith(f"{name}:") for value in self.names.values])
         return found
 
     def sources(self, rows: Rows, times: float = 1.0, most: int | None = None) -> dict[str, int]:
-        """How many of these pages each source has, "key, tab, name"; the `most` that have the most."""
+        """How many of these pages each source has, "key, tab, name"; the `most` that have the most. Each page stands
+        for so many."""
         return _named(np.bincount(self.source[rows], minlength=1), self.names.sources, times, most)
 
     def publishers(self, rows: Rows) -> dict[str, int]:
@@ -298,15 +374,18 @@ def _named(
 ) -> dict[str, int]:
     """Counts by name, those that are not 0; the `most` highest. Multiplied, they are estimates, and rounded."""
     counts[0] = 0
-    found = np.flatnonzero(counts)
+    found = np.flatnonzero(counts > 0)  # of bytes: a quarter of the time
     if most is not None and len(found) > most:
         found = np.sort(found[np.argpartition(-counts[found], most)[:most]])
-    shown = counts[found] if times == 1 else rounded(counts[found] * times)
-    return dict(zip([names[number] for number in found.tolist()], shown.tolist(), strict=True))
+    return dict(zip([names[number] for number in found.tolist()], rounded(counts[found], times).tolist(), strict=True))
 
 
-def rounded(numbers: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Two significant digits: no more is known of an estimate."""
+def rounded(counts: NDArray[np.integer], times: float) -> NDArray[np.integer]:
+    """Counts of a sample, each page of which stands for so many, to two significant digits: no more is known of them.
+    What was counted whole stays as it is."""
+    if times == 1:
+        return counts
+    numbers = counts * times
     scale = 10.0 ** np.maximum(np.floor(np.log10(np.maximum(numbers, 1))) - 1, 0)
     kept: NDArray[np.int64] = np.rint(np.rint(numbers / scale) * scale).astype(np.int64)
     return kept
@@ -529,7 +608,7 @@ def _old(
         held = stay[rows]
         yield np.repeat(terms[thin], lists["count"][thin])[held], moved[rows[held]], impacts[held]
     for place in np.flatnonzero(~thin).tolist():
-        found = last._list(lists[place])
+        found = last.list_at(first + place)
         rows_ = found.rows[stay[found.rows]]
         yield np.full(len(rows_), terms[place]), moved[rows_], found.dense[rows_]
 

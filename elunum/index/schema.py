@@ -8,7 +8,7 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -80,8 +80,7 @@ def with_tokenizers(index: Index) -> Index:
     return index
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """What the index keeps of a document to show it: a Hit needs nothing else."""
 
     id: DocumentId
@@ -310,33 +309,35 @@ def _around(territory: Territory, geo: Geo) -> tuple[Territory, ...]:
 def _hit_source(document: Document, territory: Territory | None, geo: Geo) -> HitSource:
     host = urlsplit(document.url).netloc
     source = document.source or Source(url=document.url, name=host, kind="autre")
-    shown = HitSource(source.name, source.kind, host, source.insee, source.siren)
     departement, region = source.departement, source.region
+    joined: dict[str, Any] = {}
     if territory is not None:
-        commune = territory.name if territory.kind == "commune" else ""
-        epci = geo.epci(territory.epci) if territory.epci else territory if territory.kind == "epci" else None
-        departement = territory.code if territory.kind == "departement" else territory.departement or departement
-        region = territory.code if territory.kind == "region" else territory.region or region
-        shown = replace(
-            shown,
-            insee=source.insee or (territory.code if territory.kind == "commune" else ""),
-            siren=source.siren or (territory.code if territory.kind == "epci" else ""),
-            commune=commune,
-            epci=epci.name if epci else "",
-            epci_siren=epci.code if epci else "",
-            population=territory.population,
-            arobases=territory.arobases,
-            latitude=territory.latitude,
-            longitude=territory.longitude,
-        )
+        kind, code = territory.kind, territory.code
+        epci = geo.epci(territory.epci) if territory.epci else territory if kind == "epci" else None
+        departement = code if kind == "departement" else territory.departement or departement
+        region = code if kind == "region" else territory.region or region
+        joined = {
+            "insee": source.insee or (code if kind == "commune" else ""),
+            "siren": source.siren or (code if kind == "epci" else ""),
+            "commune": territory.name if kind == "commune" else "",
+            "epci": epci.name if epci else "",
+            "epci_siren": epci.code if epci else "",
+            "population": territory.population,
+            "arobases": territory.arobases,
+            "latitude": territory.latitude,
+            "longitude": territory.longitude,
+        }
     in_departement = geo.departement(departement) if departement else None
     in_region = geo.region(region) if region else None
-    return replace(
-        shown,
+    return HitSource(
+        name=source.name,
+        kind=source.kind,
+        host=host,
         departement=in_departement.name if in_departement else "",
         region=in_region.name if in_region else "",
         departement_code=departement,
         region_code=region,
+        **({"insee": source.insee, "siren": source.siren} | joined),
     )
 
 

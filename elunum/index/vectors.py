@@ -13,10 +13,13 @@ Pages that come later are placed among the vectors that are there; those are lea
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +48,10 @@ RARE, COMMON = 3, 0.2
 TITLE = 0.5
 """What a word of the title counts more, against one said very often."""
 
-WITHOUT_SUBJECT = np.unique(np.array([token("", word) >> 8 for word in STOP_WORDS], np.uint32))
+_WITHOUT_SUBJECT = frozenset(token("", word) >> 8 for word in STOP_WORDS)
 """Codes of the words that carry none."""
+
+WITHOUT_SUBJECT = np.array(sorted(_WITHOUT_SUBJECT), np.uint32)
 
 _K1, _B = 1.2, 0.75
 _NAMES = ("vectors.npz", "vectors.pages", "vectors.titles")
@@ -54,7 +59,14 @@ _NAMES = ("vectors.npz", "vectors.pages", "vectors.titles")
 Matrix = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+class Asked(NamedTuple):
+    """What some words ask for."""
+
+    direction: Matrix  # of all together, of length 1; 0 when none is known
+    telling: Matrix  # how telling each word is; 0 without subject
+
+
+@dataclass(frozen=True)
 class Vectors:
     """The vectors of words and pages, open; none when pages were too few."""
 
@@ -65,13 +77,16 @@ class Vectors:
     pages: NDArray[np.int8]  # [pages, dimensions], in the order of forward.keys; of any length
     titles: Matrix  # [pages]: the idf of the stems of each title, each that carries a subject once, together
 
-    def query(self, stems: Sequence[str]) -> Matrix:
-        """The direction of some words together, of length 1; of length 0 when none is known."""
-        codes = np.array([token("", stem) >> 8 for stem in stems], np.uint32)
-        rows = self.rows(codes)
+    def query(self, stems: Sequence[str]) -> Asked:
+        """What some words ask for."""
+        codes = [token("", stem) >> 8 for stem in stems]
+        rows = self.rows(np.array(codes, np.uint32))
+        telling = self._telling(rows)
+        telling[[place for place, code in enumerate(codes) if code in _WITHOUT_SUBJECT]] = 0
         rows = rows[rows >= 0]
-        whole: Matrix = _unit(self.idf[rows] @ self.words[rows].astype(np.float32))
-        return whole
+        whole = self.idf[rows] @ self.words[rows].astype(np.float32)
+        length = math.sqrt(whole @ whole)
+        return Asked(whole / np.float32(length or 1), telling)
 
     def rows(self, codes: NDArray[np.integer]) -> NDArray[np.intp]:
         """The row of each code, -1 when it has no vector."""
@@ -83,10 +98,17 @@ class Vectors:
 
     def telling(self, codes: NDArray[np.integer]) -> Matrix:
         """The idf of each code; as that of the rarest word for those that are unknown."""
-        rows = self.rows(codes)
+        return self._telling(self.rows(codes))
+
+    @cached_property
+    def _most(self) -> np.float32:
+        """How telling the rarest word is."""
+        return np.float32(self.idf.max())
+
+    def _telling(self, rows: NDArray[np.intp]) -> Matrix:
         if not len(self.idf):
-            return np.ones(len(codes), np.float32)
-        return np.where(rows >= 0, self.idf[rows], self.idf.max())
+            return np.ones(len(rows), np.float32)
+        return np.where(rows >= 0, self.idf[rows], self._most)
 
     def title_of(self, places: NDArray[np.intp], here: NDArray[np.bool_]) -> Matrix:
         """How telling the titles of pages at these places among all are; 0 where not `here`."""
@@ -101,11 +123,15 @@ class Vectors:
         weights = self.telling(found & 0xFFFFFF)
         return np.bincount(found >> 24, weights, minlength=count).astype(np.float32)
 
-    def of_pages(self, places: NDArray[np.intp], here: NDArray[np.bool_]) -> Matrix:
-        """The directions of pages that stand at these places among all, of length 1; of length 0 when not `here`."""
-        if not self.pages.shape[1]:
-            return np.zeros((len(places), 0), np.float32)
-        return _unit(np.where(here[:, None], self.pages[places], 0).astype(np.float32))
+    def alike(self, places: NDArray[np.intp], here: NDArray[np.bool_], direction: Matrix) -> Matrix:
+        """The cosine of a direction of length 1 with each of the pages that stand at these places among all, [pages];
+        0 where it is negative, and where the page is not `here`."""
+        if not len(direction):
+            return np.zeros(len(places), np.float32)
+        pages = self.pages[places].astype(np.float32)
+        lengths = np.sqrt(np.einsum("pd,pd->p", pages, pages))
+        cosines: Matrix = np.maximum(pages @ direction, 0) / np.maximum(lengths, 1)  # whole numbers: 1 at least, or 0
+        return np.where(here, cosines, np.float32(0))
 
     def placed(self, titles: NDArray[np.integer], codes: NDArray[np.uint32], count: int) -> NDArray[np.int8]:
         """The vectors of pages. titles: for each code, twice its page, plus 1 where it stands in the title."""

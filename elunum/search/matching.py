@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elunum.expressions import mark
-from elunum.index.postings import K1, Listed, Postings, Rows, listed, term
+from elunum.index.postings import K1, MANY, Chosen, Held, Listed, Postings, Rows, chosen, few, listed, term
 from elunum.index.schema import bare_site, name_key
 from elunum.model import Comparable, Search, Territory
 from elunum.search.parse import Clause, Either, Phrase, Query, Word, is_plain
@@ -23,11 +23,8 @@ from elunum.search.ranking import Ranking
 from elunum.search.synonyms import Alternative, units
 from elunum.text import STOP_WORDS
 
-Held = NDArray[np.bool_]
-"""Whether each of some pages has something."""
-
-Filter = Callable[[Rows], Held]
-"""Which of these pages a filter lets through."""
+Filter = Callable[[Rows | None], Held]
+"""Which of these pages, or of all, a filter lets through."""
 
 Standing = Callable[[Clause], Rows]
 """The pages where a phrase, or a word in its exact form, stands: asked of the engine, which knows positions."""
@@ -35,6 +32,8 @@ Standing = Callable[[Clause], Rows]
 TITLED = 0.3
 """What a word of the title counts more than one of the text, in the rough order. With it, a hundred candidates
 find what a hundred and fifty did without: bench/relevance."""
+
+Value = TypeVar("Value", bound=np.number)
 
 MOST = 255.0
 """The impact of a page that says nothing else."""
@@ -44,7 +43,7 @@ class Gain(NamedTuple):
     """What pages gain, whatever their words."""
 
     label: str
-    given: Callable[[Rows], NDArray[np.float32]]
+    given: Callable[[Rows | None], NDArray[np.float32]]  # of these pages, or of all
     start: int = 0  # the words that name the territory, from `start` to `end` (excluded); none otherwise
     end: int = 0
 
@@ -78,45 +77,58 @@ class Sought:
         self._ranking, self._standing = ranking, standing
         self._lists: dict[str, Listed] = {}
 
-    def rows(self, level: int) -> Rows:
+    def answering(self, level: int) -> Chosen:
         """The pages that answer so many of the plain words, and everything else that must hold."""
-        ways = self._ways
-        held: Rows | None = None
+        ways = sorted(self._ways, key=_size)
         if ways and level >= len(ways):
             # From the rarest word on: each next one is looked up among what is left.
-            for place in sorted(ways, key=_size):
-                held = _union([way.pages for way in place]) if held is None else held[_some(place, held)]
+            if _size(ways[0]) * MANY < self._postings.size:
+                found = few(_union([way.pages for way in ways[0]]))
+            else:
+                found = chosen(_some(ways[0], None))
+            for place in ways[1:]:
+                found = found.narrowed(_some(place, found.few))
         elif ways:
             said = np.zeros(self._postings.size, np.uint8)
             for place in ways:
                 said += _some(place, None)
-            held = np.flatnonzero(said >= max(level, 1))
+            found = chosen(said >= max(level, 1))
+        else:
+            found = chosen(np.ones(self._postings.size, bool))
         for pages in self._required:
-            held = pages.rows if held is None else held[pages.at(held) > 0]
-        held = self._postings.everything if held is None else held
+            found = found.narrowed(pages.at(found.few) > 0)
         for pages in self._excluded:
-            held = held[pages.at(held) == 0]
-        return held
+            found = found.narrowed(pages.at(found.few) == 0)
+        return found
 
-    def scores(self, rows: Rows, gains: Sequence[Gain]) -> NDArray[np.float32]:
-        """Roughly how well these pages answer: what each word is worth where it is said best, and what is gained."""
-        # Of very many pages, all are scored: reading one after the other costs a third of picking.
-        picked = rows if len(rows) * 3 < self._postings.size else None
+    def scores(self, pages: Chosen, gains: Sequence[Gain]) -> NDArray[np.number]:
+        """Roughly how well these pages answer: what each word is worth where it is said best, and what is gained.
+
+        Of all pages when they are many, less than any of them where they are not chosen. In a unit of their own unless
+        something is gained: only their order counts.
+        """
         # Whole numbers of 16 bits that cannot overflow, roundings included: a third of the time of real ones.
         worths = [max(way.worth for way in place) for place in self._ways] + [way.worth for way in self._together]
-        unit = sum(worths) / (256 - len(worths)) or 1.0
-        scores = np.zeros(self._postings.size if picked is None else len(rows), np.uint16)
+        unit = sum(worths) / (255 - len(worths)) or 1.0
+        picked = pages.few
+        scores = np.full(self._postings.size if picked is None else len(picked), 1, np.uint16)
+        aside = np.empty_like(scores)
         for place in self._ways:
-            best = _worth(place[0], picked, unit)
-            for way in place[1:]:
-                np.maximum(best, _worth(way, picked, unit), out=best)
-            scores += best
+            if len(place) == 1:
+                _add(scores, place[0], picked, unit, aside)
+            else:
+                best = _worth(place[0], picked, unit, np.empty_like(scores))
+                for way in place[1:]:
+                    np.maximum(best, _worth(way, picked, unit, aside), out=best)
+                np.add(scores, best, out=scores)
         for way in self._together:
-            scores += _worth(way, picked, unit)
-        whole = (scores if picked is not None else scores[rows]) * np.float32(unit / MOST)
+            _add(scores, way, picked, unit, aside)
+        if not gains:
+            return scores if pages.held is None else np.multiply(scores, pages.held, out=aside)
+        whole = scores * np.float32(unit / MOST)
         for gain in gains:
-            whole += gain.given(rows)
-        return whole
+            whole += gain.given(picked)
+        return whole if pages.held is None else np.where(pages.held, whole, np.float32(-1))
 
     @cached_property
     def _ways(self) -> list[list[Way]]:
@@ -205,10 +217,23 @@ def _some(ways: Sequence[Way], rows: Rows | None) -> Held:
     return held
 
 
-def _worth(way: Way, rows: Rows | None, unit: float) -> NDArray[np.uint16]:
+_Worth = NDArray[np.uint16]
+
+
+def _worth(way: Way, rows: Rows | None, unit: float, into: _Worth) -> _Worth:
     """What the way is worth in each of these pages, or in all, in 255ths of a unit: the impact in whole units."""
-    said = way.pages.dense if rows is None else way.pages.at(rows)
-    return np.multiply(said, np.uint16(round(way.worth / unit)), dtype=np.uint16)
+    return np.multiply(way.pages.at(rows), np.uint16(round(way.worth / unit)), out=into)
+
+
+def _add(scores: _Worth, way: Way, rows: Rows | None, unit: float, aside: _Worth) -> None:
+    """Add what the way is worth: where it stands alone when few pages have it."""
+    pages = way.pages
+    if rows is None and pages.kept is not None and pages.impacts is not None:
+        scores[pages.kept.astype(np.intp)] += np.multiply(
+            pages.impacts, np.uint16(round(way.worth / unit)), dtype=np.uint16
+        )
+    else:
+        np.add(scores, _worth(way, rows, unit, aside), out=scores)
 
 
 def _said(clause: Word | Phrase) -> str:
@@ -271,7 +296,7 @@ def closeness(postings: Postings, peers: Sequence[Comparable], ranking: Ranking)
         for peer in peers:
             worth[postings.number_of(place_key(peer.territory))] = ranking.closeness * peer.closeness
         worth[0] = 0
-        yield Gain("comparable", lambda rows: worth[postings.publisher[rows]])
+        yield Gain("comparable", lambda rows: worth[_of(postings.publisher, rows)])
 
 
 def place_key(territory: Territory) -> str:
@@ -289,9 +314,10 @@ def filters(postings: Postings, search: Search, peers: Sequence[Comparable] = ()
     def having(field: str, values: Sequence[str], every: bool = False) -> Filter:
         lists = [postings.find(term(field, value)) for value in values]
 
-        def held(rows: Rows) -> Held:
-            each = [one.at(rows) > 0 for one in lists]
-            kept: Held = (np.logical_and if every else np.logical_or).reduce(each)
+        def held(rows: Rows | None) -> Held:
+            kept = lists[0].at(rows) > 0
+            for one in lists[1:]:
+                kept = (np.logical_and if every else np.logical_or)(kept, one.at(rows) > 0)
             return kept
 
         return held
@@ -320,7 +346,7 @@ def filters(postings: Postings, search: Search, peers: Sequence[Comparable] = ()
         among = np.zeros(len(postings.names.publishers), bool)
         among[[postings.number_of(place_key(peer.territory)) for peer in peers]] = True
         among[0] = False
-        found["like"] = lambda rows: among[postings.publisher[rows]]
+        found["like"] = lambda rows: among[_of(postings.publisher, rows)]
     return found
 
 
@@ -331,33 +357,45 @@ def typed(postings: Postings, query: Query) -> dict[str, Filter]:
     if not inside and not outside:
         return {}
 
-    def held(rows: Rows) -> Held:
-        kept = passing(inside, rows)
+    def held(rows: Rows | None) -> Held:
+        kept = _passing(inside, rows, postings.size)
         for one in outside:
-            kept &= ~passing(one, rows)
+            kept = kept & ~_passing(one, rows, postings.size)
         return kept
 
     return {"typed": held}
 
 
-def passing(filters: Sequence[Filter], rows: Rows) -> Held:
-    """Which of these pages pass all the filters."""
-    kept = np.ones(len(rows), bool)
+def _passing(filters: Sequence[Filter], rows: Rows | None, size: int) -> Held:
+    """Which of these pages, or of all, pass all the filters."""
+    kept = np.ones(size if rows is None else len(rows), bool)
     for one in filters:
         kept &= one(rows)
     return kept
 
 
 def _between(column: NDArray[np.integer], low: int, high: int | None) -> Filter:
-    def held(rows: Rows) -> Held:
-        values = column[rows]
+    def held(rows: Rows | None) -> Held:
+        values = _of(column, rows)
         kept: Held = values >= low
         return kept if high is None else kept & (values <= high)
 
     return held
 
 
+def _of(column: NDArray[np.integer], rows: Rows | None) -> NDArray[np.integer]:
+    """The values of these pages, or of all."""
+    return column if rows is None else column[rows]
+
+
 # --- order and counts --------------------------------------------------------------------------------------------
+
+
+def best(pages: Chosen, values: NDArray[Value], start: int, end: int) -> tuple[Rows, NDArray[Value]]:
+    """From the place `start` to `end` (excluded) of these pages in the order of values, highest first, with their
+    values. values: of `few`, or of all and lowest where they are not chosen."""
+    places = first(values, min(end, len(pages)))[start:]
+    return (places if pages.few is None else pages.few[places]), values[places]
 
 
 def first(values: NDArray[np.number], most: int) -> NDArray[np.intp]:
@@ -369,16 +407,16 @@ def first(values: NDArray[np.number], most: int) -> NDArray[np.intp]:
     return places[order][:most]
 
 
-ONE_IN = 16
+LOOKED_AT = 4_096
 """Of many values, how many are looked at first."""
 
 
 def _high(values: NDArray[np.number], most: int) -> NDArray[np.intp]:
     """Where the `most` highest of more values stand, and those equal to the last of them."""
-    if len(values) > most * ONE_IN * 2:
-        # What is reached by twice as many of one in sixteen is reached by enough of all, most often.
-        some = values[::ONE_IN]
-        wanted = min(2 * most // ONE_IN + ONE_IN, len(some))
+    if (step := len(values) // max(LOOKED_AT, most)) > 1:
+        # What is reached by twice as many of one in so many is reached by enough of all, most often.
+        some = values[::step]
+        wanted = 2 * most // step + 16
         places = np.flatnonzero(values >= np.partition(some, len(some) - wanted)[len(some) - wanted])
         if most < len(places) < len(values) // 2:
             return places[_high(values[places], most)]

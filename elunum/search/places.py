@@ -48,7 +48,8 @@ def places(typed: Sequence[Word], geo: Geo) -> tuple[Place, ...]:
         return ()
     at = 0
     while at < len(typed):
-        for length in range(min(MAX_NAME_WORDS, len(typed) - at), 0, -1):
+        longest = min(MAX_NAME_WORDS, len(typed) - at) if geo.begins_a_name(typed[at].text) else 0
+        for length in range(longest, 0, -1):
             start, end = subject[at], subject[at + length]
             if end == start or not (named := _named(typed, at, length, geo)):
                 continue

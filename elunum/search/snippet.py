@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
 from elunum.text import analysed, fold
@@ -18,26 +18,34 @@ TOGETHER = 60
 """Characters within which the words of another way to say a query must stand: « espace de travail partagé »."""
 
 _SENTENCE = re.compile(r"(?:[.!?…:;]\s+|\n)")
-_SPACE = re.compile(r"\s+")
 
 
-def snippet(text: str, wanted: Collection[str], expressions: Sequence[Collection[str]] = (), chars: int = CHARS) -> str:
-    """HTML of the best part of `text` (in NFC) for the stems `wanted`. The only tag is <mark>.
+class Snippets:
+    """The best parts of texts for the words of one query."""
 
-    expressions: sets of stems that count only where all of a set stand close together.
-    The best part holds the most different stems, then the most of them, then comes first. Without any, the beginning.
-    """
-    found = _matches(text, {*wanted}.union(*expressions))
-    if expressions:
-        found = [match for at, match in enumerate(found) if match[2] in wanted or _whole(found, at, expressions)]
-    start = _best(found, chars) if found else 0
-    start = _sentence_start(text, start)
-    end = min(len(text), start + chars)
-    if end < len(text) and (space := max(text.rfind(" ", start, end), text.rfind("\n", start, end))) > start:
-        end = space
-    shown = "".join(_with_marks(text, start, end, found))
-    html = _plain(shown).replace(_OPEN, "<mark>").replace(_CLOSE, "</mark>")
-    return f"{'… ' if start > 0 else ''}{html}{' …' if end < len(text) else ''}".strip()
+    def __init__(
+        self, wanted: Collection[str] = (), expressions: Sequence[Collection[str]] = (), chars: int = CHARS
+    ) -> None:
+        """wanted: stems. expressions: sets of stems that count only where all of a set stand close together."""
+        self._wanted, self._expressions, self._chars = wanted, expressions, chars
+        self._skimmer = Skimmer({*wanted}.union(*expressions))
+
+    def of(self, text: str) -> str:
+        """HTML of the best part of `text` (in NFC). The only tag is <mark>.
+
+        It holds the most different stems, then the most of them, then comes first. Without any, the beginning.
+        """
+        found = self._skimmer.matches(text)
+        if self._expressions:
+            wanted, expressions = self._wanted, self._expressions
+            found = [match for at, match in enumerate(found) if match[2] in wanted or _whole(found, at, expressions)]
+        start = _sentence_start(text, _best(found, self._chars)) if found else 0
+        end = min(len(text), start + self._chars)
+        if end < len(text) and (space := max(text.rfind(" ", start, end), text.rfind("\n", start, end))) > start:
+            end = space
+        shown = escape(" ".join(_with_marks(text, start, end, found).split()))
+        html = shown.replace(_OPEN, "<mark>").replace(_CLOSE, "</mark>")
+        return f"{'… ' if start > 0 else ''}{html}{' …' if end < len(text) else ''}"
 
 
 _OPEN, _CLOSE = "\x02", "\x03"
@@ -46,53 +54,49 @@ _OPEN, _CLOSE = "\x02", "\x03"
 _NO_MARKS = {ord(_OPEN): " ", ord(_CLOSE): " "}
 
 
-def _with_marks(text: str, start: int, end: int, found: list[tuple[int, int, str]]) -> Iterator[str]:
+def _with_marks(text: str, start: int, end: int, found: list[tuple[int, int, str]]) -> str:
     """The text from `start` to `end`, the words found inside it between marks."""
-    at = start
+    part = text[start:end]
+    if _OPEN in part or _CLOSE in part:
+        part = part.translate(_NO_MARKS)
+    pieces, at = [], start
     for first, last, _ in found:
         if first >= at and last <= end:
-            yield _unmarked(text[at:first])
-            yield f"{_OPEN}{text[first:last]}{_CLOSE}"
+            pieces += [part[at - start : first - start], _OPEN, part[first - start : last - start], _CLOSE]
             at = last
-    yield _unmarked(text[at:end])
+    return "".join([*pieces, part[at - start :]])
 
 
-def _unmarked(text: str) -> str:
-    return text.translate(_NO_MARKS) if _OPEN in text or _CLOSE in text else text
+class Skimmer:
+    """Finds the words of some stems in texts.
 
-
-def marked(text: str, wanted: Collection[str]) -> str:
-    """HTML of the whole text, escaped, the words of these stems in <mark>."""
-    pieces, at = [], 0
-    for first, last, _ in _matches(text, wanted):
-        pieces += [_plain(text[at:first]), "<mark>", _plain(text[first:last]), "</mark>"]
-        at = last
-    return "".join([*pieces, _plain(text[at:])])
-
-
-def _plain(text: str) -> str:
-    return escape(_SPACE.sub(" ", text))
-
-
-def _matches(text: str, wanted: Collection[str]) -> list[tuple[int, int, str]]:
-    """Start, end and stem of each word of the text whose stem is wanted.
-
-    The text is first skimmed for words that begin like a wanted stem; only those are analysed. Skimming works on one
-    byte a character (Windows-1252, which writes French whole), so places in the bytes are places in the text.
+    A text is first skimmed for words that begin like a wanted stem; only those are analysed. Skimming works on one byte
+    a character, so places in the bytes are places in the text: ISO 8859-1, and œ, which it lacks to write French whole.
     """
-    skimmed = b" " + text.encode("cp1252", "replace").translate(_BARE) + b" "
-    heads = {variant for stem in wanted for variant in _heads(stem)}
-    found: list[tuple[int, int, str]] = []
-    for head in heads:
-        room = len(found) + MAX_MATCHES // len(heads)
-        at = skimmed.find(head)
-        while at >= 0 and len(found) < room:
-            end = skimmed.index(b" ", at + 1)
-            stem = analysed(text[at : end - 1])[1]
-            if stem in wanted:
-                found.append((at, end - 1, stem))
-            at = skimmed.find(head, end)
-    return sorted(found)
+
+    def __init__(self, wanted: Collection[str]) -> None:
+        self._wanted = wanted
+        self._heads = sorted({head for stem in wanted for head in _heads(stem)})
+
+    def matches(self, text: str) -> list[tuple[int, int, str]]:
+        """Start, end and stem of each word of the text whose stem is wanted, in order."""
+        if not self._heads:
+            return []
+        letters = text.replace("œ", _OE).replace("Œ", _OE).encode("latin-1", "replace")
+        skimmed = b" " + letters.translate(_BARE) + b" "
+        wanted, find = self._wanted, skimmed.find
+        found: list[tuple[int, int, str]] = []
+        for head in self._heads:
+            room = len(found) + MAX_MATCHES // len(self._heads)
+            at = find(head)
+            while at >= 0 and len(found) < room:
+                end = find(b" ", at + 1)
+                stem = analysed(text[at : end - 1])[1]
+                if stem in wanted:
+                    found.append((at, end - 1, stem))
+                at = find(head, end)
+        found.sort()
+        return found
 
 
 def _whole(found: list[tuple[int, int, str]], at: int, expressions: Sequence[Collection[str]]) -> bool:
@@ -109,19 +113,21 @@ def _whole(found: list[tuple[int, int, str]], at: int, expressions: Sequence[Col
 def _heads(stem: str) -> set[bytes]:
     """How a word of this stem begins in a skimmed text, after a space."""
     head = b" " + stem[:4].encode("ascii", "ignore")
-    return {head, head.replace(b"oe", b"\x9c")} if len(head) > 1 else set()
+    return {head, head.replace(b"oe", _OE.encode("latin-1"))} if len(head) > 1 else set()
+
+
+_OE = "\x9c"
+"""Stands for œ in a skimmed text."""
 
 
 def _bare(byte: int) -> int:
-    letter = bytes([byte]).decode("cp1252", "replace")
-    if letter in "œŒ":
-        return 0x9C
-    folded = fold(letter)
-    return ord(folded) if len(folded) == 1 and folded.isascii() and folded.isalnum() else 0x20
+    folded = fold(chr(byte))
+    bare = len(folded) == 1 and folded.isascii() and folded.isalnum()
+    return ord(folded) if bare else byte if chr(byte) == _OE else 0x20
 
 
 _BARE = bytes(_bare(byte) for byte in range(256))
-"""Each byte of Windows-1252 -> its letter without accent or capital, œ for both of its cases, or a space."""
+"""Each byte of ISO 8859-1 -> its letter without accent or capital, or a space."""
 
 
 def _best(found: list[tuple[int, int, str]], chars: int) -> int:

@@ -1,12 +1,13 @@
 """The JSON API: the same searches, for programs. No key, no account; the document is /openapi.json.
 
-The models below describe the answers for the document and for tests; the bytes come from orjson on plain objects,
+The models below describe the answers for the document and for tests; the bytes come from msgspec on plain objects,
 because validating what we just made would cost more than the search.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import date, datetime
 from operator import attrgetter
 from typing import Any, Literal, TypeVar
@@ -203,7 +204,7 @@ class ErrorAnswer(_Answer):
 # --- objects --------------------------------------------------------------------------------------------------------
 
 
-# Facets, tags and their reasons have in the model the very fields of the contract: orjson writes them as they are.
+# Facets, tags and their reasons have in the model the very fields of the contract: msgspec writes them as they are.
 _PUBLISHER = tuple(Publisher.model_fields)
 _publisher = attrgetter(*_PUBLISHER)
 
@@ -238,10 +239,6 @@ def hit_object(hit: Hit) -> dict[str, Any]:
         "source": dict(zip(_PUBLISHER, _publisher(hit.source), strict=True)),
         "similar": f"/api/v1/similar/{hit.id}",
     }
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _place(territory: Any) -> dict[str, Any]:
@@ -328,7 +325,7 @@ async def suggest(request: Request) -> Response:
     """Compléter un début de recherche : titres, enjeux, services, lieux ; jamais ce que d’autres cherchent."""
     values = only(await pairs_of(request), "q")
     found = context(request).engine.suggest(values.get("q", ""))
-    return replies.json(request, {"suggestions": [_fields(suggestion) for suggestion in found]})
+    return replies.json(request, {"suggestions": found})
 
 
 @_get("/similar/{id}", SimilarAnswer, _in_path("id", "Identifiant d’un résultat"), _ERRORS | _NOT_FOUND)
@@ -352,11 +349,11 @@ async def enjeux(request: Request) -> Response:
     for enjeu in here.referentiel.enjeux.values():
         branch = branches[enjeu.slug]
         found.append(
-            _fields(enjeu)
+            asdict(enjeu)
             | {
                 "count": branch.count,
                 "services": [{"value": s.service, "label": s.service, "count": s.count} for s in branch.services],
-                "together": [_fields(value) for value in branch.together],
+                "together": branch.together,
                 "newest": [hit_object(hit) for hit in here.newest()[enjeu.slug]],
             }
         )
@@ -400,7 +397,7 @@ async def collectivite(request: Request) -> Response:
             {"territory": _place(p.territory), "reason": p.reason, "closeness": round(p.closeness, 3)}
             for p in found.peers
         ],
-        "mosaic": [_fields(row) for row in found.mosaic],
+        "mosaic": found.mosaic,
         "newest": [hit_object(hit) for hit in found.newest],
         "missing": [hit_object(hit) for hit in found.missing],
     }

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from xml.sax.saxutils import escape
 
-import orjson
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -159,7 +159,7 @@ def geojson_of(hits: Iterable[Hit]) -> bytes:
         for hit in hits
         if hit.source.latitude is not None and hit.source.longitude is not None
     ]
-    return orjson.dumps({"type": "FeatureCollection", "features": features})
+    return msgspec.json.encode({"type": "FeatureCollection", "features": features})
 
 
 def atom_of(here: Context, search: Search, hits: Iterable[Hit]) -> bytes:

@@ -23,7 +23,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
@@ -423,6 +423,6 @@ def _refusal(scope: Scope, status: int, retry_after_s: int) -> Response:
         headers["connection"] = "close"
     if scope["path"].startswith("/api/"):
         error: dict[str, Any] = {"code": _CODES[status], "message": f"{title}. {sentence}", "parameter": None}
-        return Response(orjson.dumps({"error": error}), status, headers, "application/json")
+        return Response(msgspec.json.encode({"error": error}), status, headers, "application/json")
     page = _PAGE.format(title=title, sentence=sentence, status=status)
     return Response(page, status, headers, "text/html; charset=utf-8")

@@ -14,7 +14,6 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 
 import msgspec
-import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -709,7 +708,7 @@ async def state(request: Request) -> Response:
     path = here.settings.data / "nightly.json"
     night: dict[str, Any] = {}
     try:
-        night = orjson.loads(path.read_bytes())
+        night = msgspec.json.decode(path.read_bytes())
         ended = datetime.fromtimestamp(night["ended_at"], UTC)
         took_h = (night["ended_at"] - night["started_at"]) / 3600
         counts = [(words, int(night["documents"][name])) for name, words in _NIGHT.items()]
@@ -731,7 +730,7 @@ async def state_json(request: Request) -> Response:
     only(await pairs_of(request))
     here = context(request)
     try:
-        night = orjson.loads((here.settings.data / "nightly.json").read_bytes())
+        night = msgspec.json.decode((here.settings.data / "nightly.json").read_bytes())
     except (OSError, ValueError):
         night = None
     told = {

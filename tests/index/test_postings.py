@@ -13,7 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elunum.index import postings
-from elunum.index.postings import SLOTS, Page, Postings, PostingsWriter, impact, listed, write_addresses
+from elunum.index.postings import (
+    SLOTS,
+    Chosen,
+    Page,
+    Postings,
+    PostingsWriter,
+    chosen,
+    few,
+    impact,
+    listed,
+    write_addresses,
+)
 
 WORDS = ("jardin", "partage", "compost", "mairie", "ecole")
 VALUES = ("kind:a", "kind:b", "year:2024", *(f"enjeu:{n}" for n in range(SLOTS)))
@@ -120,12 +131,26 @@ def test_more_times_and_fewer_words_say_more() -> None:
 
 def test_a_sample_is_drawn_by_keys_and_never_empty(tmp_path: Path) -> None:
     found = write(tmp_path, {key * 40_503: ([], ()) for key in range(1, 1_001)})
-    rows = found.everything
-    assert len(found.sample(rows, 1_000)) == len(found.sample(rows, 0)) == 1_000
-    some = found.sample(rows, 300)
+    rows, everything = found.everything, chosen(np.ones(1_000, bool))
+    assert everything.few is None
+    assert len(found.sample(everything, 1_000)) == len(found.sample(everything, 0)) == 1_000
+    some = found.sample(everything, 300)
     assert 150 < len(some) < 350
-    assert found.sample(rows[::2], 150).tolist() == [row for row in some.tolist() if row % 2 == 0]
-    assert len(found.sample(rows, 1)) >= 1
+    assert found.sample(few(rows), 300).tolist() == some.tolist()
+    assert found.sample(few(rows[::2]), 150).tolist() == [row for row in some.tolist() if row % 2 == 0]
+    assert len(found.sample(few(rows), 1)) == len(found.sample(everything, 1)) >= 1
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=60))
+def test_many_pages_and_few_are_narrowed_alike(pages: list[tuple[bool, bool, bool]]) -> None:
+    held, one, other = (np.array([page[i] for page in pages], bool) for i in range(3))
+    rows = np.flatnonzero(held)
+    expected = np.flatnonzero(held & one & other).tolist()
+    assert few(rows).narrowed(one[rows], other[rows]).rows.tolist() == expected
+    narrowed = Chosen(len(rows), None, held).narrowed(one, other)
+    assert narrowed.rows.tolist() == expected
+    assert len(narrowed) == len(expected)
+    assert chosen(held).rows.tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize("name", ["terms", "lists", "rows", "pages", "values", "addresses", "names"])

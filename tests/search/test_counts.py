@@ -128,4 +128,6 @@ def test_estimates_stay_when_the_index_is_built_again(engine: Engine, tmp_path: 
 
 
 def test_estimates_keep_two_digits() -> None:
-    assert rounded(np.array([7, 99, 100, 101, 12_345, 19_999.4])).tolist() == [7, 99, 100, 100, 12_000, 20_000]
+    counts = np.array([14, 198, 200, 202, 24_690, 39_999])
+    assert rounded(counts, 0.5).tolist() == [7, 99, 100, 100, 12_000, 20_000]
+    assert rounded(counts, 1.0).tolist() == counts.tolist()

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from elunum import geo
 from elunum.errors import QueryError
 from elunum.model import Document, Hit, Link, Results, Search, Source
-from elunum.search.engine import FACETS, Engine
+from elunum.search.engine import Engine
+from elunum.search.facets import FACETS
 from elunum.search.request import from_params
 from elunum.search.spelling import MAX_DOUBTED
 from elunum.urls import document_id

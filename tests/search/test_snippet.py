@@ -7,7 +7,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elunum.search.snippet import snippet
+from elunum.search.snippet import Snippets
 from elunum.text import nfc, stems
 
 TEXTS = st.text(max_size=400) | st.lists(
@@ -19,7 +19,7 @@ STEMS = st.sets(st.sampled_from(["ecol", "oeuvr", "travail", "eau", "script", "m
 
 @given(TEXTS, STEMS)
 def test_mark_is_the_only_tag_and_the_rest_is_escaped(text: str, wanted: set[str]) -> None:
-    html = snippet(nfc(text), wanted)
+    html = Snippets(wanted).of(nfc(text))
     bare = html.replace("<mark>", "").replace("</mark>", "")
     assert not re.search(r"[<>\"']", bare)
     assert not re.search(r"&(?!amp;|lt;|gt;|quot;|#x27;)", bare)
@@ -29,12 +29,12 @@ def test_mark_is_the_only_tag_and_the_rest_is_escaped(text: str, wanted: set[str
 @settings(deadline=None)
 @given(TEXTS, STEMS)
 def test_only_words_looked_for_are_marked(text: str, wanted: set[str]) -> None:
-    for marked in re.findall(r"<mark>(.*?)</mark>", snippet(nfc(text), wanted)):
+    for marked in re.findall(r"<mark>(.*?)</mark>", Snippets(wanted).of(nfc(text))):
         assert set(stems(marked)) <= wanted
 
 
 def test_accents_plural_and_ligatures_are_marked() -> None:
-    html = snippet("Les ÉCOLES, l’œuvre et les travaux.", {"ecol", "oeuvr", "travail"})
+    html = Snippets({"ecol", "oeuvr", "travail"}).of("Les ÉCOLES, l’œuvre et les travaux.")
     assert re.findall("<mark>(.*?)</mark>", html) == ["ÉCOLES", "œuvre", "travaux"]
 
 
@@ -43,18 +43,18 @@ def test_another_way_to_say_it_is_marked_whole_or_not_at_all() -> None:
         "Après un accident de travail, la mairie vous aide. " + "Un mot. " * 20 + "Un espace de travail partagé ouvre."
     )
     said = frozenset(stems("espace travail partagé"))
-    html = snippet(text, set(stems("mairie")), [said], chars=1_000)
+    html = Snippets(set(stems("mairie")), [said], chars=1_000).of(text)
     assert re.findall("<mark>(.*?)</mark>", html) == ["mairie", "espace", "travail", "partagé"]
-    assert "<mark>" not in snippet("Le tiers payant après un accident de travail.", set(), [said])
+    assert "<mark>" not in Snippets(set(), [said]).of("Le tiers payant après un accident de travail.")
 
 
 def test_the_part_with_most_of_the_words_is_shown() -> None:
     text = "Le budget. " + "Autre chose ici. " * 60 + "Le vote du budget participatif est ouvert. " + "Fin. " * 60
-    html = snippet(text, {"budget", "participatif", "vot"})
+    html = Snippets({"budget", "participatif", "vot"}).of(text)
     assert "<mark>participatif</mark>" in html
     assert html.startswith("… ")
     assert html.endswith(" …")
 
 
 def test_without_any_word_the_beginning_is_shown() -> None:
-    assert snippet("Bonjour. Suite.", ()) == "Bonjour. Suite."
+    assert Snippets().of("Bonjour. Suite.") == "Bonjour. Suite."

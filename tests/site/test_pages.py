@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -179,7 +180,10 @@ def estimating(content: Settings) -> FastAPI:
 
     def estimated(search: Search, explain: bool = False) -> Any:
         found = exact(search, explain)
-        facets = {n: tuple(replace(v, count=v.count * 123) for v in values) for n, values in found.facets.items()}
+        facets = {
+            n: tuple(msgspec.structs.replace(v, count=v.count * 123) for v in values)
+            for n, values in found.facets.items()
+        }
         return replace(found, total=found.total * 123, total_is_exact=False, facets=facets, estimated=frozenset(facets))
 
     engine.search = estimated
