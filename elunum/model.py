@@ -132,7 +132,7 @@ Where = Literal["title", "headings", "breadcrumb", "url", "anchor", "body", "lea
 """Place of the expression in the page; or a word that weights learned from labelled pages count."""
 
 
-class Why(Struct, frozen=True):
+class Why(Struct, frozen=True, gc=False):
     """An expression of the page that earned a tag, and where it stands."""
 
     expression: str  # as it is read in the référentiel
@@ -270,7 +270,7 @@ class Hit(Struct, frozen=True):
     explanation: tuple[tuple[str, float], ...] = ()  # what made the score, filled when asked
 
 
-class FacetValue(Struct, frozen=True):
+class FacetValue(Struct, frozen=True, gc=False):
     value: str  # what to give as the parameter
     label: str  # what to show
     count: int

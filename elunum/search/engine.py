@@ -68,7 +68,7 @@ PEERS = 100
 ENOUGH = 200
 """Results with all the words from which those that lack some are left out. Measured: fewer costs recall."""
 
-PROPOSED = 200
+PROPOSED = 150
 """Documents that lead the rough order, of which those that are about what was asked are looked at first."""
 
 CANDIDATES = 40
