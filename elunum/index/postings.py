@@ -221,6 +221,11 @@ class Listed:
         return self.dense_
 
     @property
+    def alone(self) -> tuple[Rows, NDArray[np.uint8]] | None:
+        """Its pages with their impacts; None where they are very many, and a byte a page is what there is."""
+        return None if self.kept is None or self.impacts is None else (self.kept.astype(np.intp), self.impacts)
+
+    @property
     def rows(self) -> Rows:
         """The pages, ascending."""
         return np.flatnonzero(self.dense > 0) if self.kept is None else self.kept.astype(np.intp)

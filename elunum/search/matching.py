@@ -17,7 +17,7 @@ from elunum.expressions import mark
 from elunum.index.postings import K1, MANY, Chosen, Held, Listed, Postings, Rows, chosen, few, listed, term
 from elunum.index.schema import bare_site, name_key
 from elunum.model import Comparable, Search, Territory
-from elunum.search.parse import Clause, Either, Phrase, Query, Word, is_plain
+from elunum.search.parse import ANYTHING, Clause, Either, Phrase, Query, Word, is_plain
 from elunum.search.places import Place
 from elunum.search.ranking import Ranking
 from elunum.search.synonyms import Alternative, units
@@ -91,7 +91,10 @@ class Sought:
         elif ways:
             said = np.zeros(self._postings.size, np.uint8)
             for place in ways:
-                said += _some(place, None)
+                if len(place) == 1 and (some := place[0].pages.alone) is not None:
+                    said[some[0]] += 1
+                else:
+                    said += _some(place, None)
             found = chosen(said >= max(level, 1))
         else:
             found = chosen(np.ones(self._postings.size, bool))
@@ -227,11 +230,9 @@ def _worth(way: Way, rows: Rows | None, unit: float, into: _Worth) -> _Worth:
 
 def _add(scores: _Worth, way: Way, rows: Rows | None, unit: float, aside: _Worth) -> None:
     """Add what the way is worth: where it stands alone when few pages have it."""
-    pages = way.pages
-    if rows is None and pages.kept is not None and pages.impacts is not None:
-        scores[pages.kept.astype(np.intp)] += np.multiply(
-            pages.impacts, np.uint16(round(way.worth / unit)), dtype=np.uint16
-        )
+    if rows is None and (some := way.pages.alone) is not None:
+        at, impacts = some
+        scores[at] += np.multiply(impacts, np.uint16(round(way.worth / unit)), out=aside[: len(at)])
     else:
         np.add(scores, _worth(way, rows, unit, aside), out=scores)
 
@@ -352,6 +353,8 @@ def filters(postings: Postings, search: Search, peers: Sequence[Comparable] = ()
 
 def typed(postings: Postings, query: Query) -> dict[str, Filter]:
     """What the operators among the words let through, as one filter more; none without operators."""
+    if query.inside is ANYTHING and not query.outside:
+        return {}
     inside = list(filters(postings, query.inside).values())
     outside = [list(filters(postings, one).values()) for one in query.outside]
     if not inside and not outside:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from elunum import geo
@@ -64,19 +64,21 @@ class Either:
 Clause = Word | Phrase | Either
 
 
-@dataclass(frozen=True, slots=True)
+ANYTHING = Search()
+"""What no operator narrows."""
+
+
+@dataclass(frozen=True)
 class Query:
     """A parsed query. Plain words may be missing from a result, though all are preferred; other clauses must hold."""
 
     clauses: tuple[Clause, ...] = ()
     without: tuple[Word | Phrase, ...] = ()
-    inside: Search = field(
-        default_factory=Search
-    )  # the operators: parameters that must hold beside those of the search
+    inside: Search = ANYTHING  # the operators: parameters that must hold beside those of the search
     outside: tuple[Search, ...] = ()  # what each lets through is left out
     typed: tuple[Word, ...] = ()  # every plain word, those without subject too, in order
 
-    @property
+    @cached_property
     def words(self) -> tuple[Word, ...]:
         """The plain words that carry a subject, in order."""
         return tuple(clause for clause in self.clauses if is_plain(clause))  # type: ignore[misc]
@@ -138,7 +140,7 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
         raise QueryError("q", f"au plus {max_chars} caractères")
     clauses: list[Clause] = []
     without: list[Word | Phrase] = []
-    inside, outside = Search(), list[Search]()
+    inside, outside = ANYTHING, list[Search]()
     either = False  # an OR stands before the next clause
     room, phrases = MAX_WORDS, MAX_PHRASES
     for match in _TOKEN.finditer(nfc(text)):
@@ -149,7 +151,7 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
             continue
         if match["name"] and (meant := _meant(match["name"], _value(match))):
             if match["minus"]:
-                outside.append(replace(Search(), **meant))
+                outside.append(replace(ANYTHING, **meant))
             else:
                 inside, either = _narrowed(inside, meant), False
             continue
