@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from elunum import geo
 from elunum.errors import QueryError
 from elunum.model import Document, Hit, Link, Results, Search, Source
-from elunum.search.engine import Engine
+from elunum.search.engine import CANDIDATES, Engine
 from elunum.search.facets import FACETS
 from elunum.search.request import from_params
 from elunum.search.spelling import MAX_DOUBTED
@@ -577,6 +577,22 @@ def test_a_page_about_the_subject_comes_before_one_that_has_the_words_alone(
     signs = [dict(hit.explanation) for hit in found[:3]]
     assert signs[0].pop("about") > max(sign.pop("about") for sign in signs[1:])
     assert signs[0] == pytest.approx(signs[1])  # nothing else sets them apart
+
+
+def test_a_page_about_the_subject_is_looked_at_though_many_say_the_words_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elunum.index.vectors.LEAST_PAGES", 40)
+    monkeypatch.setattr("elunum.index.vectors.COMMON", 0.6)
+    monkeypatch.setattr("elunum.index.vectors.DIMENSIONS", 2)
+    dogs = ["chien laisse muselière", "laisse promenade chien", "muselière promenade laisse", "chien muselière parc"]
+    taxes = ["impôt fiscal déclaration", "déclaration revenu impôt", "revenu fiscal déclaration", "fiscal revenu impôt"]
+    others = [page(f"/{n}", "Page", f"Sujet : {(dogs if n % 2 else taxes)[n // 2 % 4]}") for n in range(160)]
+    more = [page(f"/plus-{n}", "Note", f"Le timbre, puis la promenade, le parc {n}.") for n in range(CANDIDATES + 20)]
+    drowned = page("/b", "Note", "Le timbre, puis la déclaration, le revenu." + " Ensuite la suite." * 9)
+    engine = engine_over(tmp_path, [*others, *more, drowned])
+    found = engine.search(Search(q="timbre impôt", size=CANDIDATES)).hits
+    assert next(hit.url for hit in found if hit.title == "Note") == drowned.url
 
 
 def test_a_title_of_which_more_was_asked_comes_first(tmp_path: Path) -> None:
