@@ -1,6 +1,6 @@
 """What candidates score when looked at closely, from what each page says word after word.
 
-The engine proposes a hundred pages in a rough order; here their tokens are read and every sign of relevance is weighed,
+The engine proposes forty pages; here their tokens are read and every sign of relevance is weighed,
 for all of them at once. Scores are sums of parts that have names: what `elunum search --explain` prints was added.
 """
 

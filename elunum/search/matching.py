@@ -30,8 +30,7 @@ Standing = Callable[[Clause], Rows]
 """The pages where a phrase, or a word in its exact form, stands: asked of the engine, which knows positions."""
 
 TITLED = 0.3
-"""What a word of the title counts more than one of the text, in the rough order. With it, a hundred candidates
-find what a hundred and fifty did without: bench/relevance."""
+"""What a word of the title counts more than one of the text, in the rough order. Measured: bench/relevance."""
 
 Value = TypeVar("Value", bound=np.number)
 
