@@ -282,6 +282,14 @@ def search(
         show(results_object(results), json)
         return
     print(f"{results.total} résultats en {results.took_ms:.0f} ms")
+    if results.suggestion:
+        told = "aucune page n’a tous les mots tapés, voici ceux de" if results.corrected else "vouliez-vous dire"
+        print(f"{told} : {results.suggestion}")
+    if results.relaxed and results.hits:
+        print("aucune page n’a tous les mots : en voici qui en ont une partie")
+    for one in results.homonyms:
+        taken, *others = (f"{place.name} ({place.kind}:{place.code})" for place in (one.taken, *one.others))
+        print(f"{one.typed} : {taken} ; il y a aussi {', '.join(others)}")
     for rank, hit in enumerate(results.hits, start=1):
         tags = ", ".join(tag.nom for tag in hit.enjeux) or "sans enjeu"
         print(f"\n{rank}. {hit.title}\n   {hit.url}\n   {hit.source.name} · {hit.date or 'sans date'} · {tags}")

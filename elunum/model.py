@@ -277,6 +277,15 @@ class FacetValue(Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Homonym:
+    """An operator typed whose name several territories bear."""
+
+    typed: str  # « commune:Saint-Denis », as it stands in the query
+    taken: Territory  # the most populated
+    others: tuple[Territory, ...]  # most populated first; `kind:code` finds one
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """The answer to a Search."""
 
@@ -293,6 +302,7 @@ class Results:
     documents: int = 0  # with `one_per`, all that answer: `total` counts who publishes them, facets count them
     peers: int | None = None  # with `like`: comparable communes that publish, among which the hits are
     estimated: frozenset[str] = frozenset()  # names of the facets whose counts are estimates
+    homonyms: tuple[Homonym, ...] = ()  # in the order of the query, each once
 
 
 @dataclass(frozen=True, slots=True)

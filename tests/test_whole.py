@@ -40,6 +40,27 @@ def test_the_command_the_page_and_the_api_give_the_same_results(
     assert str(api["total"]) in re.sub(r"[\s\u202f\xa0]", "", page)
 
 
+def test_the_command_the_page_and_the_api_say_which_territory_was_taken_and_which_words_were_corrected(
+    site: httpx.Client, installation: Installation
+) -> None:
+    query = "budjet -commune:Saint-Denis"
+    api = found(site, q=query)
+    (one,) = api["homonyms"]
+    assert one["typed"] == "commune:Saint-Denis"
+    assert (one["taken"]["code"], [place["code"] for place in one["others"]]) == ("97411", ["93066", "11339", "30247"])
+    assert (api["suggestion"], api["corrected"]) == ("budget -commune:Saint-Denis", True)
+    command = installation.json("search", query)
+    assert {k: command[k] for k in ("homonyms", "suggestion", "corrected")} == {
+        k: api[k] for k in ("homonyms", "suggestion", "corrected")
+    }
+    told = installation.run("search", query).stdout
+    assert "commune:Saint-Denis : Saint-Denis (commune:97411) ; il y a aussi Saint-Denis (commune:93066)" in told
+    assert "voici ceux de : budget" in told
+    page = site.get("/recherche", params={"q": query}).text
+    assert "<strong>commune:Saint-Denis</strong>\u00a0: ce sont les pages de Saint-Denis (La Réunion)" in page
+    assert found(site, q="budget commune:93066")["homonyms"] == []
+
+
 @pytest.mark.parametrize("query", ["", "tiers-lieu", "numérique"])
 @pytest.mark.parametrize("facet", ["enjeu", "kind", "type", "lang", "departement", "region"])
 def test_each_count_of_a_facet_is_what_filtering_returns(query: str, facet: str, site: httpx.Client) -> None:

@@ -211,6 +211,7 @@ class Engine:
             also=also_shown(answer.others),
             documents=len(answer.inside),
             peers=len(answer.peers) if answer.asked.like else None,
+            homonyms=answer.query.homonyms,
         )
 
     def ranked(self, search: Search, limit: int) -> list[tuple[DocumentId, float]]:

@@ -24,7 +24,7 @@ from typing import Any
 from elunum import geo
 from elunum.errors import QueryError
 from elunum.index.tags import load_referentiel
-from elunum.model import Search, Territory
+from elunum.model import Homonym, Search, Territory
 from elunum.search.request import from_params, read_date
 from elunum.text import STOP_WORDS, fold, nfc, spans, words
 
@@ -77,6 +77,7 @@ class Query:
     inside: Search = ANYTHING  # the operators: parameters that must hold beside those of the search
     outside: tuple[Search, ...] = ()  # what each lets through is left out
     typed: tuple[Word, ...] = ()  # every plain word, those without subject too, in order
+    homonyms: tuple[Homonym, ...] = ()  # operators that could mean several territories
 
     @cached_property
     def words(self) -> tuple[Word, ...]:
@@ -140,7 +141,7 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
         raise QueryError("q", f"au plus {max_chars} caractères")
     clauses: list[Clause] = []
     without: list[Word | Phrase] = []
-    inside, outside = ANYTHING, list[Search]()
+    inside, outside, homonyms = ANYTHING, list[Search](), list[Homonym]()
     either = False  # an OR stands before the next clause
     room, phrases = MAX_WORDS, MAX_PHRASES
     for match in _TOKEN.finditer(nfc(text)):
@@ -150,6 +151,7 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
             either = bool(clauses)
             continue
         if match["name"] and (meant := _meant(match["name"], _value(match))):
+            homonyms.extend(_homonyms(match))
             if match["minus"]:
                 outside.append(replace(ANYTHING, **meant))
             else:
@@ -178,7 +180,14 @@ def parse(text: str, max_chars: int = 1_000) -> Query:
             clauses.extend(found)
         either = False
     typed = tuple(clause for clause in clauses if isinstance(clause, Word) and not clause.exact)
-    return Query(_with_subject(clauses), tuple(without), inside, tuple(dict.fromkeys(outside)), typed)
+    return Query(
+        _with_subject(clauses),
+        tuple(without),
+        inside,
+        tuple(dict.fromkeys(outside)),
+        typed,
+        tuple(dict.fromkeys(homonyms)),
+    )
 
 
 def _value(match: re.Match[str]) -> str:
@@ -225,27 +234,13 @@ def _meant(name: str, value: str) -> dict[str, Any]:
     return {parameter: found} if found else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Homonym:
-    """An operator whose name several territories bear."""
-
-    typed: str  # « commune:Saint-Denis », as it stands in the query
-    operator: str  # « commune »
-    taken: Territory  # the most populated
-    others: tuple[Territory, ...]
-
-
-def homonyms(text: str) -> tuple[Homonym, ...]:
-    """The operators of a query that could mean several territories, in order, with the one that was taken."""
-    found = []
-    for match in _TOKEN.finditer(nfc(text)):
-        kind = _OPERATORS.get(fold(match["name"] or ""), "")
-        if kind in _TERRITORIES:
-            taken, *others = _territories(kind, _value(match)) or (None,)
-            if taken and others:
-                typed = match[0].removeprefix("-").rstrip(_PUNCTUATION)
-                found.append(Homonym(typed, match["name"], taken, tuple(others)))
-    return tuple(found)
+def _homonyms(match: re.Match[str]) -> Iterator[Homonym]:
+    """The operator, when it could mean several territories."""
+    kind = _OPERATORS[fold(match["name"])]
+    if kind in _TERRITORIES:
+        taken, *others = _territories(kind, _value(match))
+        if others:
+            yield Homonym(match[0].removeprefix("-").rstrip(_PUNCTUATION), taken, tuple(others))
 
 
 def _territories(kind: str, value: str) -> tuple[Territory, ...]:

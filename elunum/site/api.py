@@ -83,6 +83,26 @@ class Facet(_Answer):
     count: int
 
 
+class PlaceAnswer(_Answer):
+    kind: str
+    code: str
+    name: str
+    population: int
+    departement: str
+    region: str
+    latitude: float | None
+    longitude: float | None
+    arobases: int
+
+
+class HomonymAnswer(_Answer):
+    """A name typed after an operator that several territories bear, and the one that was taken."""
+
+    typed: str
+    taken: PlaceAnswer
+    others: list[PlaceAnswer]
+
+
 class SearchAnswer(_Answer):
     """The answer to a search."""
 
@@ -91,9 +111,12 @@ class SearchAnswer(_Answer):
     total_is_exact: bool
     took_ms: float
     suggestion: str | None
+    corrected: bool
+    relaxed: bool
     results: list[Result]
     facets: dict[str, list[Facet]]
     estimated: list[str]
+    homonyms: list[HomonymAnswer]
 
 
 class Completion(_Answer):
@@ -153,18 +176,6 @@ class SourcesAnswer(_Answer):
     sources: list[SourceAnswer]
 
 
-class PlaceAnswer(_Answer):
-    kind: str
-    code: str
-    name: str
-    population: int
-    departement: str
-    region: str
-    latitude: float | None
-    longitude: float | None
-    arobases: int
-
-
 class PeerAnswer(_Answer):
     territory: PlaceAnswer
     reason: str
@@ -217,9 +228,15 @@ def results_object(results: Results) -> dict[str, Any]:
         "total_is_exact": results.total_is_exact,
         "took_ms": round(results.took_ms, 2),
         "suggestion": results.suggestion,
+        "corrected": results.corrected,
+        "relaxed": results.relaxed,
         "results": [hit_object(hit) for hit in results.hits],
         "facets": results.facets,
         "estimated": sorted(results.estimated),
+        "homonyms": [
+            {"typed": one.typed, "taken": _place(one.taken), "others": [_place(other) for other in one.others]}
+            for one in results.homonyms
+        ],
     }
 
 

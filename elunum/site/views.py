@@ -26,7 +26,6 @@ from elunum.index.build import read_about
 from elunum.index.tags import Expression, Referentiel, load_referentiel
 from elunum.model import Document, DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
 from elunum.search.engine import FACTOR, PEERS
-from elunum.search.parse import homonyms
 from elunum.search.request import from_params
 from elunum.site import links, metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
@@ -145,7 +144,7 @@ async def search(request: Request) -> Response:
         results=results,
         heading=f"«\u00a0{what.search.q}\u00a0»" if what.search.q else "Toutes les pages",
         chips=list(active_filters(here, what)),
-        namesakes=list(namesakes(here, what)),
+        namesakes=list(namesakes(here, what, results)),
         typed=as_typed(what.search.q, results.suggestion) if results.corrected and results.suggestion else "",
         compared=compared(here, what.search.like, results.peers or 0) if what.search.like else "",
         domaines=domaines_of(here.referentiel, what, results),
@@ -166,11 +165,11 @@ def as_typed(text: str, corrected: str) -> str:
     )
 
 
-def namesakes(here: Context, what: Asked) -> Iterator[Namesake]:
+def namesakes(here: Context, what: Asked, results: Results) -> Iterator[Namesake]:
     """Each operator typed whose name several territories bear (« commune:Saint-Denis »)."""
-    for one in homonyms(what.search.q)[:NAMESAKES]:
+    for one in results.homonyms[:NAMESAKES]:
         others = one.others[:NAMESAKES]
-        codes = [nfc(what.search.q).replace(one.typed, f"{one.operator}:{other.code}", 1) for other in others]
+        codes = [nfc(what.search.q).replace(one.typed, f"{other.kind}:{other.code}", 1) for other in others]
         links = tuple((_placed(here, other), what.to(q=q)) for other, q in zip(others, codes, strict=True))
         yield Namesake(one.typed, _placed(here, one.taken), links, len(one.others) - len(others))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from elunum.errors import QueryError
 from elunum.model import Search
-from elunum.search.parse import MAX_PHRASES, MAX_WORDS, Clause, Either, Phrase, Query, Word, homonyms, parse
+from elunum.search.parse import MAX_PHRASES, MAX_WORDS, Clause, Either, Phrase, Query, Word, parse
 
 
 def _shape(clause: Clause) -> object:
@@ -152,8 +152,9 @@ def test_words_past_the_limit_are_left_out() -> None:
 
 
 def test_of_several_territories_of_one_name_the_most_populated_is_taken_and_the_others_are_told() -> None:
-    (one,) = homonyms("eau -commune:Saint-Denis, commune:Rixheim commune:93066 commune:Nulpartville")
-    assert one.typed == "commune:Saint-Denis"
+    typed = "eau -ville:Saint-Denis, ville:Saint-Denis commune:Rixheim commune:93066 commune:Nulpartville"
+    (one,) = parse(typed).homonyms
+    assert one.typed == "ville:Saint-Denis"
     assert parse("eau commune:Saint-Denis").inside.commune == one.taken.code == "97411"
     assert [other.code for other in one.others] == ["93066", "11339", "30247"]
 

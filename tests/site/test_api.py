@@ -18,6 +18,7 @@ from elunum.site import api
     [
         ("/search?q=budget+participatif", api.SearchAnswer),
         ("/search", api.SearchAnswer),
+        ("/search?q=budjet+commune:Saint-Denis", api.SearchAnswer),
         ("/search?enjeu=democratie-locale&kind=commune&kind=epci&like=68278", api.SearchAnswer),
         ("/suggest?q=budg", api.SuggestAnswer),
         ("/suggest", api.SuggestAnswer),
@@ -49,6 +50,12 @@ def test_the_page_and_the_api_give_the_same_results(client: httpx.Client) -> Non
         told = client.get(f"/api/v1/search?{query}").json()
         assert re.findall(r'id="r-([0-9a-f]{16})"', page) == [result["id"] for result in told["results"]]
         assert f"{told['total']} résultat" in page
+
+
+def test_an_answer_that_has_only_some_of_the_words_says_so(client: httpx.Client) -> None:
+    assert client.get("/api/v1/search?q=budget").json()["relaxed"] is False
+    some = client.get("/api/v1/search?q=budget+zorglub").json()
+    assert (some["relaxed"], some["total"] > 0) == (True, True)
 
 
 def test_every_facet_count_is_what_filtering_returns(client: httpx.Client) -> None:
