@@ -232,7 +232,7 @@ def write(
             level, parts = (levels or {}).get(host_of(document.url), 0), fields.parts_of(document)
             found = fields.indexed(document, parts, geography, referentiel, level)
             forward.add(found.page.key, parts)
-            postings.add(found.page, found.words)
+            postings.add(found.page, found.words, found.titled)
             writer.add_document(tantivy.Document.from_dict(found.fields, schema))
             added += 1
             vocabulary.update(_words(fields.decode_shown(found.fields["shown"])))

@@ -35,7 +35,7 @@ from elunum.model import (
 )
 from elunum.text import FRENCH, STOP_WORDS, analyse, nfc, stems
 
-FORMAT = 9
+FORMAT = 10
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000
@@ -133,6 +133,7 @@ class Indexed:
 
     page: Page  # in the postings, with its words
     words: list[str]  # each stem as often as the page says it, those of its title more, and the marks of expressions
+    titled: list[str]  # the stems of its title
     fields: dict[str, Any]  # as the engine takes them
 
 
@@ -158,10 +159,7 @@ def indexed(
         publisher=shown.territory or shown.source_key,
         source=f"{shown.source_key}\t{shown.source.name}",
         facets=facets,
-        terms=[
-            *(term(field, value) for field, values in named for value in values),
-            *(term("title", stem) for stem in set(said["title"])),
-        ],
+        terms=[term(field, value) for field, values in named for value in values],
     )
     fields: dict[str, Any] = {
         "id": document.id,
@@ -176,7 +174,8 @@ def indexed(
         "key": page.key,
         "shown": _encoder.encode(shown),
     }
-    return Indexed(page, [*marks, *said["title"] * TITLE_TIMES, *itertools.chain(*said.values())], fields)
+    words = [*marks, *said["title"] * TITLE_TIMES, *itertools.chain(*said.values())]
+    return Indexed(page, words, said["title"], fields)
 
 
 def shown_of(document: Document, geo: Geo, referentiel: Referentiel) -> Shown:

@@ -177,9 +177,7 @@ class Closely:
         self._columns = np.repeat(np.arange(count), [len(places) for places in at])  # of each place
         places = np.concatenate(at) if at else np.empty(0, np.intp)
         self._pages, parts = np.divmod(self._slots[places], np.int32(len(PARTS)))
-        self._in_body = np.where(
-            parts == _BODY, places - self._body_begins[self._pages], -1
-        )  # where each place is in it
+        self._in_body = np.where(parts == _BODY, places - self._body_begins[self._pages], -1)  # words before it there
         exact = self.pages.tokens[places] == np.array([token(*names) for names in named], np.uint32)[self._columns]
         # A word counts in the part where it stands, among the first words, and in its exact form; one column more takes
         # what does not count.

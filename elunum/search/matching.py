@@ -29,9 +29,6 @@ Filter = Callable[[Rows | None], Held]
 Standing = Callable[[Clause], Rows]
 """The pages where a phrase, or a word in its exact form, stands: asked of the engine, which knows positions."""
 
-TITLED = 0.3
-"""What a word of the title counts more than one of the text, in the rough order. Measured: bench/relevance."""
-
 Value = TypeVar("Value", bound=np.number)
 
 MOST = 255.0
@@ -154,10 +151,7 @@ class Sought:
     def _together(self) -> list[Way]:
         """What counts beside each word: expressions of which all words stand together, and the words of phrases."""
         words = self._query.words
-        titled = [self._postings.find(term("title", word.stem)) for word in words]
-        share = TITLED * (K1 + 1)
-        found = [Way(pages, share * _idf(pages.count, self._postings.size)) for pages in titled if pages.count]
-        found += [self._way(mark([w.stem for w in words[start:end]])) for start, end in units(words, self._others)]
+        found = [self._way(mark([w.stem for w in words[start:end]])) for start, end in units(words, self._others)]
         for clause in self._query.clauses:
             if not is_plain(clause):
                 found += [self._way(word.stem) for word in subject_words(clause)]

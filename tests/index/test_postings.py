@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from elunum.index import postings
 from elunum.index.postings import (
+    IN_TITLE,
+    OFTEN,
     SLOTS,
     Chosen,
     Page,
@@ -127,6 +130,17 @@ def test_more_times_and_fewer_words_say_more() -> None:
     lengths = np.array([100, 100, 1_000])
     once, thrice, drowned = impact(np.array([1, 3, 1]), lengths).tolist()
     assert drowned < once < thrice
+    titled, without_end, filter_ = impact(np.array([IN_TITLE + 3, 100_000, OFTEN]), lengths).tolist()
+    assert thrice < without_end < titled < filter_ == 255
+
+
+def test_what_the_title_says_is_counted_more(tmp_path: Path) -> None:
+    with closing(PostingsWriter(tmp_path)) as writer:
+        writer.add(made(1), ["jardin", "mairie"], ["jardin"])
+        writer.finish()
+    write_addresses(tmp_path, [(1, 0, 0)])
+    found = Postings(tmp_path)
+    assert found.find("jardin").dense[0] > found.find("mairie").dense[0]
 
 
 def test_a_sample_is_drawn_by_keys_and_never_empty(tmp_path: Path) -> None:
