@@ -2,11 +2,13 @@
 
     python -m bench.spelling          exit 1 when a share is on the wrong side of its floor
 
-Three measures on each set of judged queries, with the vocabulary of its pages:
+Four measures on each set of judged queries, with the vocabulary of its pages:
 
 - real queries: offers that change a word into another one; tests/judged/misspelt.csv says which words are misspelt;
 - right words that no page has: a word of the pages is taken out of the vocabulary with all its forms, then asked for;
-- misspelt words: a word of the pages is misspelt by one slip of those below, drawn with a seed.
+- misspelt words: a word of the pages is misspelt by one slip of those below, drawn with a seed;
+- expressions written as they are heard: what is proposed for real queries and, as right text that these pages do not
+  hold, for the titles of the other sets; tests/judged/heard.csv has expressions so written, and what they mean.
 
 Needs ../shared (or ELUNUM_SHARED); exits with 2 where it is absent.
 """
@@ -20,15 +22,19 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.relevance import CHECKOUT, DATA, SETS
+from elunum import geo
 from elunum.index.build import VOCABULARY_CHARS, VOCABULARY_WORDS
+from elunum.search import heard
 from elunum.search.evaluate import read_queries
-from elunum.search.parse import parse
+from elunum.search.parse import Phrase, parse
+from elunum.search.places import places
 from elunum.search.spelling import Spelling
-from elunum.text import fold, forms, stem, words
+from elunum.text import STOP_WORDS, fold, forms, stem, stems, words
 
 SEED = 20
 SAMPLE = 1_500
@@ -40,11 +46,12 @@ BATCH = 150
 SEEN = 10
 """A word that the pages have so often is right; it is misspelt when they have it three times as often."""
 
-MOST_WRONG = {"queries": 0.001, "absent": 0.006}
-LEAST_RIGHT = {"queries": 0.8, "slips": 0.94}
+MOST_WRONG = {"queries": 0.001, "absent": 0.006, "heard": 0.0}
+LEAST_RIGHT = {"queries": 0.8, "slips": 0.94, "heard": 0.6}
 """Floors, as shares."""
 
 JUDGED = CHECKOUT / "tests" / "judged" / "misspelt.csv"
+HEARD = CHECKOUT / "tests" / "judged" / "heard.csv"
 
 
 # --- slips -------------------------------------------------------------------------------------------------------
@@ -110,14 +117,18 @@ are compared without."""
 # --- measures ----------------------------------------------------------------------------------------------------
 
 
+def rows_of(documents: Path) -> Iterator[dict[str, Any]]:
+    opened = gzip.open if documents.suffix == ".gz" else open
+    with opened(documents, "rt", encoding="utf-8", newline="\n") as file:
+        yield from map(json.loads, file)
+
+
 def vocabulary_of(documents: Path) -> Counter[str]:
     """The words that an index of these documents would keep, most frequent first."""
     found: Counter[str] = Counter()
-    opened = gzip.open if documents.suffix == ".gz" else open
-    with opened(documents, "rt", encoding="utf-8", newline="\n") as file:
-        for row in map(json.loads, file):
-            written = forms(f"{row['title']} {row['text'][:VOCABULARY_CHARS]}")
-            found.update(word for word in written if 3 <= len(word) <= 40 and word.isalpha())
+    for row in rows_of(documents):
+        written = forms(f"{row['title']} {row['text'][:VOCABULARY_CHARS]}")
+        found.update(word for word in written if 3 <= len(word) <= 40 and word.isalpha())
     return Counter(dict(found.most_common(VOCABULARY_WORDS)))
 
 
@@ -173,6 +184,37 @@ def of_misspelt(
     return found, lost
 
 
+def of_heard(
+    typed: Iterable[str], pages: Callable[[Phrase], int], meant: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """What is proposed in place of expressions written as they are heard: of what was meant, and of anything else."""
+    right: list[str] = []
+    wrong: list[str] = []
+    for text in typed:
+        query = parse(text)
+        if other := heard.meant(text, query.words, places(query.typed, geo.load()), pages):
+            kept = {*stems(text), *stems(meant.get(fold(text), ""))}
+            kept |= {stem_ for word in words(text) for stem_ in stems(meant.get(word, ""))}
+            said = {stem(word) for word in words(other) if word not in STOP_WORDS}
+            (right if said <= kept else wrong).append(f"{text} -> {other}")
+    return right, wrong
+
+
+def pages_of(documents: Path) -> Callable[[Phrase], int]:
+    """How many of these documents hold a phrase, in any form of its words."""
+    texts = [" ".join(["", *stems(row["title"]), "", *stems(row["text"]), ""]) for row in rows_of(documents)]
+
+    def pages(phrase: Phrase) -> int:
+        sought = f" {_said(phrase)} "
+        return sum(sought in text for text in texts)
+
+    return pages
+
+
+def _said(phrase: Phrase) -> str:
+    return " ".join(word.stem for word in phrase.words)
+
+
 def main() -> int:
     """Print the measures of each set."""
     if not DATA.is_dir():
@@ -180,7 +222,13 @@ def main() -> int:
         return 2
     with JUDGED.open(encoding="utf-8", newline="") as file:
         meant = {row["misspelt"]: row["meant"] for row in csv.DictReader(file)}
+    with HEARD.open(encoding="utf-8", newline="") as file:
+        said = {fold(row["typed"]): row["meant"] for row in csv.DictReader(file)}
+    titles = {
+        name: {row["title"] for row in rows_of(folder / documents)} for name, (folder, documents, _, _) in SETS.items()
+    }
     queries = offers = misspelt = mended = absent = absent_wrong = slips = slips_mended = 0
+    heard_wrong = 0
     for name, (folder, documents, _, _) in SETS.items():
         vocabulary = vocabulary_of(folder / documents)
         spelling = Spelling(vocabulary)
@@ -191,6 +239,12 @@ def main() -> int:
         )
         queries, offers = queries + len(typed), offers + len(wrong)
         misspelt, mended = misspelt + of_set, mended + mended_of_set
+        elsewhere = sorted(set().union(*(titles[other] for other in titles if other != name)))
+        proposed, proposed_wrong = of_heard([*typed, *elsewhere], pages_of(folder / documents), said | meant)
+        heard_wrong += len(proposed_wrong)
+        print(
+            f"{'':13} {len(proposed)} right and {len(proposed_wrong)} wrong proposals of what is heard, titles included"
+        )
         counted: Counter[str] = Counter()
         for form, count in vocabulary.items():
             counted[fold(form)] += count
@@ -209,12 +263,16 @@ def main() -> int:
         print(f"{'':13} {len(changed)} of {SAMPLE} right words that no page has are changed into another")
         print(f"{'':13} misspelt words mended: " + ", ".join(f"{k} {m}/{n}" for k, (n, m) in found.items()))
         if "--show" in sys.argv:
-            print(*wrong, *changed, *lost, sep="\n")
+            print(*wrong, *changed, *lost, *proposed, *proposed_wrong, sep="\n")
+    typed_so = {" ".join(stems(text)) for text in said}
+    mended_heard, _ = of_heard(said, lambda phrase: 0 if _said(phrase) in typed_so else 2, said)
     shares = {
         "queries offered a wrong word": (offers / queries, -MOST_WRONG["queries"]),
         "misspelt words of queries mended": (mended / misspelt, LEAST_RIGHT["queries"]),
         "right words, absent, changed": (absent_wrong / absent, -MOST_WRONG["absent"]),
         "slips mended": (slips_mended / slips, LEAST_RIGHT["slips"]),
+        "wrong proposals of what is heard": (heard_wrong, -MOST_WRONG["heard"]),
+        "expressions heard that are proposed": (len(mended_heard) / len(said), LEAST_RIGHT["heard"]),
     }
     fallen = 0
     for what, (share, floor) in shares.items():

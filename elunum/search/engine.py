@@ -47,7 +47,7 @@ from elunum.model import (
     TreeEnjeu,
     TreeService,
 )
-from elunum.search import matching
+from elunum.search import heard, matching
 from elunum.search import tantivy as compiled
 from elunum.search.closely import Closely, Gained, Looked, Scores
 from elunum.search.facets import Facets, Tried
@@ -451,7 +451,8 @@ class Engine:
         answer = self._found(served, query, search)
         better = served.spelling.corrected(search.q, _doubtful(query, answer.others, answer.named))
         if better is None:
-            return answer
+            said = heard.meant(search.q, query.words, answer.named, lambda phrase: self._holding(served, phrase))
+            return replace(answer, suggestion=said) if said else answer
         answer = replace(answer, suggestion=better)
         if query.is_empty or answer.whole:
             return answer
@@ -523,6 +524,12 @@ class Engine:
         found = served.searcher.search(query, most, count=False).hits
         keys = served.searcher.fast_field_values("key", [address for _, address in found])
         return postings.by_keys([int(key or 0) for key in keys])
+
+    def _holding(self, served: _Served, phrase: Phrase) -> int:
+        """How many documents hold a phrase, in any form of its words."""
+        query = EngineQuery.const_score_query(compiled.clause_query(served.schema, phrase, self.ranking), 0.0)
+        found: Any = served.searcher.search(query, 1)  # its count is missing from the types
+        return int(found.count)
 
     def _page(self, served: _Served, answer: _Answer) -> tuple[int, list[tuple[float, int, int]]]:
         """How many results there are, and those of the page: score, row, how many more of the same publisher."""

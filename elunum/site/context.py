@@ -41,7 +41,7 @@ class Context:
         self._newest: tuple[str, dict[str, tuple[Hit, ...]]] = ("", {})
         # What is made at first use (names of places, lexicon, pages by enjeu) is made now: no reader waits for it.
         self.geo.ready()
-        self.engine.search(Search(q="Elunum enjeu:Elunum service:Elunum"))
+        self.engine.search(Search(q="Elunum Elunum enjeu:Elunum service:Elunum"))
         self.engine.suggest("Elunum")
         self.tree()
         self.newest()

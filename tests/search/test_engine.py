@@ -223,6 +223,14 @@ def test_right_words_names_and_acronyms_are_not_doubted(engine: Engine) -> None:
         assert ask(engine, typed).suggestion is None
 
 
+def test_an_expression_written_as_it_is_heard_is_proposed_and_nothing_else_changes(engine: Engine) -> None:
+    pages = [page(f"/{n}", "Compte rendu du conseil", "Le fonds de concours est voté.") for n in range(2)]
+    heard = engine_over(engine.settings.data / "heard", [*pages, page("/conte", "Conte rendu par une conteuse")])
+    found = ask(heard, "fond de concours du conseil")
+    assert (found.suggestion, found.corrected) == ("fonds de concours du conseil", False)
+    assert ask(heard, "conte rendu").suggestion is None  # a page says it
+
+
 # --- facets and filters ------------------------------------------------------------------------------------------
 
 _PARAMETER = {"year": "since", "population": "population_min", "source": "site"}
