@@ -172,7 +172,6 @@ class Engine:
         self.ranking = ranking
         self.geo = geo.load()
         self.referentiel: Referentiel = load_referentiel()
-        self.geo.named("")  # its tables of names are made now rather than at the first reader's expense
         self._link = settings.index_dir / version
         self._served = self._open()
 
