@@ -73,15 +73,16 @@ _NEEDS_NO_QUOTING = re.compile(r"[\w.~-]*", re.ASCII).fullmatch
 
 
 def _encoded(name: str, value: Any) -> str:
-    """A parameter as it stands in a query string; empty when it says nothing."""
-    if value is None or value == () or value == _DEFAULTS.get(name):
+    """A parameter as it stands in a query string, after « & »; empty when it says nothing."""
+    if value is None or value == _DEFAULTS.get(name):
         return ""
     if isinstance(value, tuple):
-        return "&".join(f"{name}={_quoted(one)}" for one in value)
-    return f"{name}={_quoted(value)}"
+        return "".join([f"&{name}={quoted(one)}" for one in value])
+    return f"&{name}={quoted(value)}"
 
 
-def _quoted(value: Any) -> str:
+def quoted(value: Any) -> str:
+    """A value as it stands in a query string."""
     text = str(value)
     return text if _NEEDS_NO_QUOTING(text) else quote_plus(text)
 
@@ -104,10 +105,22 @@ class Asked:
         return found | {"page": "", "id": _encoded("id", self.chosen)}
 
     @cached_property
-    def _frames(self) -> dict[tuple[str, ...], list[tuple[str, str]]]:
-        """Name and part of what stands in the query string when the fields named are changed: a page has two hundred
-        links, of few sorts."""
+    def _frames(self) -> dict[tuple[str, ...], tuple[str, list[tuple[str, str]]]]:
+        """What of the query string stays when the fields named change: before the first of them, then after each.
+
+        Encoded once: a page has two hundred links, of few sorts.
+        """
         return {}
+
+    def _frame(self, names: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
+        pieces = [("", "")]
+        for name, part in self._parts.items():
+            if name in names:
+                pieces.append((name, ""))
+            else:
+                pieces[-1] = (pieces[-1][0], pieces[-1][1] + part)
+        self._frames[names] = frame = pieces[0][1], pieces[1:]
+        return frame
 
     def to(self, **changes: Any) -> str:
         """Query string of this search with some fields changed; page 1 again unless `page` is among the changes.
@@ -117,12 +130,15 @@ class Asked:
         if "chosen" in changes:
             changes["id"] = changes.pop("chosen")
         names = tuple(changes)
-        frame = self._frames.get(names)
-        if frame is None:
-            frame = [(name, part) for name, part in self._parts.items() if part or name in changes]
-            self._frames[names] = frame
-        parts = [_encoded(name, changes[name]) if name in changes else part for name, part in frame]
-        return "&".join([part for part in parts if part])
+        query, pieces = self._frames.get(names) or self._frame(names)
+        for name, after in pieces:
+            query += _encoded(name, changes[name]) + after
+        return query[1:]
+
+    def around(self, *names: str) -> tuple[str, str, str]:
+        """What `to` writes before, for and after fields that follow one another, each parameter after « & »."""
+        before, pieces = self._frame(names)
+        return before, "".join([self._parts[name] for name in names]), pieces[-1][1]
 
     def bare(self) -> str:
         """Query string of the same words without any filter."""

@@ -5,7 +5,7 @@ Written here and not as macros: a page of results holds two hundred, and a macro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Protocol
 
@@ -28,6 +28,8 @@ class Choice(Protocol):
     def active(self) -> bool: ...
     @property
     def exact(self) -> bool: ...
+    @property
+    def services(self) -> Sequence[Choice]: ...
 
 
 def go(asked: Asked, query: str, text: str, to: str = "/recherche", cls: str = "", label: str = "") -> Markup:
@@ -46,7 +48,11 @@ def _row(discreet: bool, row: Choice, to: str) -> str:
         link = _go(discreet, row.query, f"✓ {label}", to, "", f"Enlever\u00a0: {row.label}")
     else:
         link = _go(discreet, row.query, label, to)
-    return f"<li>{link} <span>{nombre(row.count) if row.exact else environ(row.count, 'env. ')}</span></li>\n"
+    inside = "".join([_row(discreet, service, to) for service in row.services])
+    if inside:
+        inside = f'<li><ul aria-label="Services de l’enjeu {label}">{inside}</ul></li>\n'
+    count = nombre(row.count) if row.exact else environ(row.count, "env. ")
+    return f"<li>{link} <span>{count}</span></li>\n{inside}"
 
 
 def _go(discreet: bool, query: str, html: str, to: str, cls: str = "", label: str = "") -> str:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import structs
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -29,7 +30,7 @@ from elunum.search.engine import FACTOR, PEERS
 from elunum.search.request import from_params
 from elunum.site import links, metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
-from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of, split
+from elunum.site.context import Asked, Context, asked, chosen_of, context, number, only, pairs_of, quoted, split
 from elunum.text import nfc
 
 KINDS: dict[str, str] = {
@@ -88,8 +89,7 @@ def page(request: Request, template: str, headers: dict[str, str] = replies.SHOR
 # --- searching ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A value of a facet, or an active filter: what a click on it asks."""
 
     label: str
@@ -97,19 +97,13 @@ class Row:
     query: str
     active: bool = False
     exact: bool = True  # count; an estimate otherwise
+    services: tuple[Row, ...] = ()  # of an enjeu that is chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     title: str
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Domaine(Group):
-    """Enjeux of one domaine. `services`: of those that are chosen, by the label of their row."""
-
-    services: dict[str, tuple[Row, ...]]
+    rows: list[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,72 +195,74 @@ def groups_of(what: Asked, results: Results) -> list[Group]:
     """The panel of filters: what each value would leave."""
     groups = []
     for name, title in PANEL.items():
-        values = results.facets.get(name, ())
-        rows = tuple(
-            _row(what, name, value, name not in results.estimated) for value in values[:ROWS_OF_A_FACET] if value.count
-        )
+        rows = rows_of(what, results, name, [v for v in results.facets.get(name, ())[:ROWS_OF_A_FACET] if v.count])
         if rows and (len(rows) > 1 or rows[0].active):
             groups.append(Group(title, rows))
     return groups
 
 
-def domaines_of(referentiel: Referentiel, what: Asked, results: Results) -> list[Domaine]:
+def domaines_of(referentiel: Referentiel, what: Asked, results: Results) -> list[Group]:
     """The facet of enjeux, a group a domaine, with the services of each enjeu chosen."""
-    of_enjeu = {service.nom: service.enjeu for service in referentiel.services}
-    services: dict[str, list[Row]] = {}
-    for value in results.facets.get("service", ()):
-        services.setdefault(of_enjeu[value.value], []).append(
-            _row(what, "service", value, "service" not in results.estimated)
-        )
+    # An enjeu may be of a référentiel newer or older than the one of this process, until the next start.
+    values = [value for value in results.facets.get("enjeu", ()) if value.value in referentiel.enjeux]
     rows: dict[str, list[Row]] = {domaine: [] for domaine in referentiel.domaines}
-    chosen: dict[str, tuple[Row, ...]] = {}
-    for value in results.facets.get("enjeu", ()):
-        if (enjeu := referentiel.enjeux.get(value.value)) is None:
-            continue  # of a référentiel newer or older than the one of this process, until the next start
-        row = _row(what, "enjeu", value, "enjeu" not in results.estimated)
-        rows[enjeu.domaine].append(row)
+    for value, row in zip(values, rows_of(what, results, "enjeu", values), strict=True):
         if row.active:
-            chosen[row.label] = tuple(services.get(enjeu.slug, ()))
-    return [Domaine(domaine or TRANSVERSAL, tuple(found), chosen) for domaine, found in rows.items() if found]
+            names = _services(value.value)
+            services = [service for service in results.facets.get("service", ()) if service.value in names]
+            row = structs.replace(row, services=tuple(rows_of(what, results, "service", services)))
+        rows[referentiel.enjeux[value.value].domaine].append(row)
+    return [Group(domaine or TRANSVERSAL, found) for domaine, found in rows.items() if found]
+
+
+def _services(slug: str) -> set[str]:
+    """Names of the services of an enjeu."""
+    return {service.nom for service in load_referentiel().services if service.enjeu == slug}
 
 
 def _without(search: Search, slug: str) -> dict[str, Any]:
     """What changes when an enjeu is no longer asked for: its services go with it."""
     kept = tuple(other for other in search.enjeu if other != slug)
-    services = {s.nom for s in load_referentiel().services if s.enjeu == slug}
-    service = "" if search.service in services else search.service
+    service = "" if search.service in _services(slug) else search.service
     return {"enjeu": kept, "service": service, "combine": search.combine if kept else "et"}
 
 
-def _row(what: Asked, name: str, value: FacetValue, exact: bool) -> Row:
-    change = change_of(what.search, name, value.value)
-    now = {field: getattr(what.search, field) for field in change}
-    if name in ("enjeu", "kind", "type"):
-        active = value.value in now[name]
-        if active and name == "enjeu":
-            change = _without(what.search, value.value)
-        elif active:
-            change = {name: tuple(kept for kept in now[name] if kept != value.value)}
-    else:
-        active = now == change
-        if active:
-            change = {field: getattr(Search(), field) for field in change}
-    return Row(value.label or value.value, value.count, what.to(**change), active, exact)
+_FIELDS = {
+    "year": ("since", "until"), "population": ("population_min", "population_max"), "source": ("site",),
+}  # fmt: skip
+"""Fields of the search that a facet sets, when they are not the one of its name."""
 
 
-def change_of(search: Search, name: str, value: str) -> dict[str, Any]:
-    """Fields of the search that a facet's value sets."""
-    if name in ("enjeu", "kind", "type"):
-        return {name: (*getattr(search, name), value)}
-    if name == "year":
-        year = int(value)
-        return {"since": datetime(year, 1, 1, tzinfo=UTC).date(), "until": datetime(year, 12, 31, tzinfo=UTC).date()}
-    if name == "population":
+def _part(facet: str, value: str) -> str:
+    """What a value of a facet writes in a query string, each parameter after « & »."""
+    if facet == "year":
+        return f"&since={value}-01-01&until={value}-12-31"
+    if facet == "population":
         low, _, high = value.partition("-")
-        return {"population_min": int(low) if low else None, "population_max": int(high) if high else None}
-    if name == "source":
-        return {"site": value}
-    return {name: int(value) if name == "label" else value}
+        return (low and f"&population_min={low}") + (high and f"&population_max={high}")
+    return f"&{_FIELDS.get(facet, (facet,))[0]}={quoted(value)}"
+
+
+def rows_of(what: Asked, results: Results, facet: str, values: Sequence[FacetValue]) -> list[Row]:
+    """Values of a facet, with what choosing each one asks, or taking back one that is chosen."""
+    exact = facet not in results.estimated
+    fields = _FIELDS.get(facet, (facet,))
+    before, own, after = what.around(*fields)
+    chosen = getattr(what.search, fields[0])
+    rows = []
+    for value in values:
+        part = _part(facet, value.value)
+        if isinstance(chosen, tuple):  # several may be chosen
+            if active := value.value in chosen:
+                kept = {facet: tuple(other for other in chosen if other != value.value)}
+                query = "&" + what.to(**(_without(what.search, value.value) if facet == "enjeu" else kept))
+            else:
+                query = before + own + part + after
+        else:
+            active = part == own
+            query = before + ("" if active else part) + after
+        rows.append(Row(value.label or value.value, value.count, query[1:], active, exact))
+    return rows
 
 
 def active_filters(here: Context, what: Asked) -> Iterator[Row]:
@@ -480,10 +476,8 @@ async def map_(request: Request) -> Response:
         results=results,
         chips=list(active_filters(here, what)),
         picture=pictures.france(what, known, departements, points[: pictures.MAX_POINTS], _around(here, what.search)),
-        regions=[_row(what, "region", value, "region" not in results.estimated) for value in regions],
-        departements=[
-            _row(what, "departement", value, "departement" not in results.estimated) for value in departements
-        ],
+        regions=rows_of(what, results, "region", regions),
+        departements=rows_of(what, results, "departement", departements),
         points=[_point(what, point) for point in points[:50]],
         more=len(points) > 50,
         undrawn=max(0, len(points) - pictures.MAX_POINTS),

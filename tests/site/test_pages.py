@@ -12,11 +12,17 @@ import httpx
 import msgspec
 import pytest
 from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from elunum.model import Search
+from elunum.search.engine import open_engine
+from elunum.search.request import from_params
 from elunum.settings import Settings
 from elunum.site import app, replies, views
+from elunum.site.context import Asked, chosen_of, split
 from elunum.site.replies import WEB
 
 PAGES = [
@@ -321,3 +327,31 @@ def test_being_comparable_is_a_sign_said_in_french(client: httpx.Client) -> None
     answer = client.get("/pourquoi", params=asked | {"id": hit["id"]})
     assert "Collectivité comparable" in answer.text
     assert "comparable\u00a0: <" not in answer.text
+
+
+@pytest.mark.parametrize("query", ["q=eau", "q=eau&kind=commune&kind=epci&since=2020&sort=date&one_per=collectivite",
+                                   "enjeu=sante&combine=ou&type=html&id=0123456789abcdef"])  # fmt: skip
+def test_what_chooses_a_value_of_a_facet_takes_it_back_once_chosen(content: Settings, query: str) -> None:
+    pairs = split(query)
+    before = Asked(from_params(pair for pair in pairs if pair[0] != "id"), chosen_of(pairs))
+    results = open_engine(content).search(before.search)
+    tried = set()
+    for facet, values in results.facets.items():
+        for value, row in zip(values, views.rows_of(before, results, facet, values), strict=True):
+            if row.active:
+                continue
+            pairs = split(row.query)
+            after = Asked(from_params(pair for pair in pairs if pair[0] != "id"), chosen_of(pairs))
+            assert (after.chosen, after.search.q) == (before.chosen, before.search.q)
+            (back,) = views.rows_of(after, results, facet, [value])
+            assert back.active
+            if facet != "year" or before.search.since is None:
+                assert back.query == before.to()
+            tried.add(facet)
+    assert {"region", "population", "year", "enjeu", "source"} <= tried
+
+
+@given(st.text() | st.integers() | st.text().map(Markup))
+def test_templates_escape_as_markupsafe_does(value: str | int) -> None:
+    shown = replies.TEMPLATES.from_string("{{ value }}").render(value=value)
+    assert shown == str(escape(value))
