@@ -25,6 +25,9 @@ class Said(NamedTuple):
     same: bool = False  # another spelling of the same word
 
 
+_JOINED = str.maketrans("", "", "-'")
+
+
 @cache
 def said() -> tuple[Said, ...]:
     """Every expression with each other way to say it."""
@@ -34,7 +37,7 @@ def said() -> tuple[Said, ...]:
 def _said() -> Iterator[Said]:
     for line in (FRENCH / "compounds.txt").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
-            joined = line.replace("-", "")
+            joined = line.translate(_JOINED)
             yield Said(joined, line, same=True)
             yield Said(line, joined, same=True)
     for row in csv.DictReader((FRENCH / "acronyms.csv").read_text(encoding="utf-8").splitlines()):

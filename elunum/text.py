@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,10 +33,33 @@ _MARKS = re.compile(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d
 
 _APOSTROPHES = "'’\u02bc`\u00b4"
 
+_LETTERS = {"a": "[aà-å]", "c": "[cç]", "e": "[eè-ë]", "i": "[iì-ï]", "n": "[nñ]", "u": "[uù-ü]"}
+
+
+def _any_of(endings: str) -> str:
+    """A pattern for these endings, with accents or without."""
+    return "|".join("".join(_LETTERS.get(letter, letter) for letter in ending) for ending in endings.split())
+
+
+_INCLUSIVE = (
+    # Both genders at once: « élu·e·s », « agent.e.s », « acteur-rice-s », « assistant(e)s ». Such an ending stands
+    # after three letters at least.
+    rf"(?<=[^\W\d_]{{3}})(?i:[·‧](?:{_any_of('e ne le te ve se sse ere iere ive rice trice euse ale s x')})(?:[·‧]?s)?"
+    rf"|\((?:{_any_of('e es ne nes le les s x rice trice')})\)s?|[.-](?:{_any_of('e ne rice trice euse')})(?:[.-]?s)?)"
+    r"(?![^\W_])"
+)
+_ENDING = re.compile(_INCLUSIVE)
+
 _WORD = re.compile(
-    # Thousands are one number: « 10 000 habitants » is found by 10000. A word keeps the apostrophe that ends it: that
-    # is how an elided article is known, so « qualité de l'eau » has no hole in it.
-    rf"\d{{1,3}}(?:[\u00a0\u202f ]\d{{3}})+(?!\d)|[^\W_]+[{_APOSTROPHES}]?"
+    # Thousands are one number: « 10 000 habitants » is found by 10000.
+    r"\d{1,3}(?:[\u00a0\u2009\u202f .]\d{3})+(?!\d)"
+    # Letters with points between are an acronym: « C.C.A.S. » is found by CCAS.
+    r"|(?<![^\W_])[^\W\d_](?:\.[^\W\d_])+(?![^\W_])"
+    # « L1234-9 » and « L. 1234-9 » are one article of law, « D951 » and « D 951 » one road.
+    r"|(?<![^\W_])[lrdLRD](?=\d{3})"
+    # A word keeps the apostrophe that ends it: that is how an elided article is known, so « qualité de l'eau » has no
+    # hole in it.
+    rf"|[^\W_]+(?:[{_APOSTROPHES}]|{_INCLUSIVE})?"
 )
 _ELIDED = frozenset({"c", "d", "j", "l", "m", "n", "s", "t", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu"})
 """Folded words that are dropped when an apostrophe ends them."""
@@ -87,7 +111,12 @@ def stems(text: str) -> list[str]:
 
 def forms(text: str) -> list[str]:
     """The words of a text as written, in lower case: what a spelling is corrected to."""
-    return [form for form in _WORD.findall(nfc(text).lower()) if form[-1] not in _APOSTROPHES]
+    return [_plain(form).lower() for form in _WORD.findall(nfc(text)) if form[-1] not in _APOSTROPHES]
+
+
+def _plain(raw: str) -> str:
+    """A word as matched, without its inclusive ending and the points of an acronym."""
+    return raw if raw.isalnum() else _ENDING.sub("", raw).replace(".", "")
 
 
 def spans(text: str) -> Iterator[Span]:
@@ -128,7 +157,7 @@ def analysed(raw: str) -> tuple[str, str]:
 
 
 def _analysed(raw: str) -> tuple[str, str]:
-    word = _NOT_WORD.sub("", fold(raw))[:MAX_WORD_CHARS]
+    word = _NOT_WORD.sub("", fold(_plain(raw)))[:MAX_WORD_CHARS]
     if raw[-1] in _APOSTROPHES and word in _ELIDED:
         word = ""
     return word, stem(word)
@@ -136,10 +165,47 @@ def _analysed(raw: str) -> tuple[str, str]:
 
 # --- stems -------------------------------------------------------------------------------------------------------
 
-UNCHANGED = _listed("unchanged.txt")
-"""Folded words whose last letters are no ending, where cutting them would meet another word."""
+UNCHANGED = _listed("unchanged.txt") | {fold(line.partition(",")[0]) for line in _lines("acronyms.csv")[1:]}
+"""Folded words whose last letters are no ending, or that a longer one of another meaning would meet; acronyms too."""
 
-_IRREGULAR = dict(line.split() for line in _lines("irregular.txt"))
+STOP_WORDS = _listed("stop_words.txt")
+"""Folded words that carry no subject. Kept in the index, so phrases have no holes; left out of queries."""
+
+_KEPT = UNCHANGED | STOP_WORDS
+"""What no other word is cut down to: « danse » is not « dans », « course » is not « cours »."""
+
+_ENDINGS = (
+    ("iv", "if"),  # active, actif
+    ("tric", "teu"),  # directrice, directeur
+    ("eur", "eu"),
+    ("eus", "eu"),  # chercheuse, chercheur; heureuse, heureux
+    ("ais", "ai"),  # française, français
+    ("ois", "oi"),
+    ("er", ""),  # première, premier
+)
+"""What ends a word once its plural and its e are gone, and what its other gender leaves in common with it."""
+
+_ORDINAL = re.compile(r"(\d+)(?:i?eme|e|ere|er|re|nde|nd)s?")
+
+
+def _roman(number: int) -> str:
+    return "x" * (number // 10) + ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")[number % 10]
+
+
+_IRREGULAR = {
+    # « XIXe siècle », « 19e », « 19ème »; but « vie » is a word.
+    **{_roman(n) + ending: f"{n}e" for n in range(2, 31) if n != 6 for ending in ("e", "eme")},
+    **dict(line.split() for line in _lines("irregular.txt")),
+}
+
+_FORMS: dict[str, list[str]] = defaultdict(list)
+for _form, _stem in _IRREGULAR.items():
+    _FORMS[_stem].append(_form)
+
+
+def forms_of(stem: str) -> Sequence[str]:
+    """The folded words of this stem that do not begin like it, among others: « neuve » is of « neuf »."""
+    return _FORMS.get(stem, ())
 
 
 def stem(word: str) -> str:
@@ -150,7 +216,9 @@ def stem(word: str) -> str:
     """
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if len(word) < 4 or word in UNCHANGED or not word.isalpha():
+    if not word.isalpha():
+        return f"{ordinal[1]}e" if (ordinal := _ORDINAL.fullmatch(word)) else word
+    if len(word) < 4 or word in _KEPT:
         return word
     base = word
     if base.endswith("eaux"):
@@ -159,16 +227,23 @@ def stem(word: str) -> str:
         return base[:-3] + "al"
     if base[-1] in "sx" and not base.endswith("ss"):
         base = base[:-1]
-    while len(base) > 4 and base[-1] == "e":
-        base = base[:-1]
-    if len(base) > 4 and base.endswith("iv"):
-        base = base[:-1] + "f"
-    if len(base) > 4 and base.endswith("er"):
-        base = base[:-2]
-    if len(base) > 3 and base[-1] == base[-2] and base[-1].isalpha():
-        base = base[:-1]
+        if base in STOP_WORDS:
+            return word
+    for shorter in _shorter(base):
+        if shorter in _KEPT:
+            break
+        base = shorter
     return base
 
 
-STOP_WORDS = _listed("stop_words.txt")
-"""Folded words that carry no subject. Kept in the index, so phrases have no holes; left out of queries."""
+def _shorter(base: str) -> Iterator[str]:
+    """The singular of a word cut step by step."""
+    while len(base) > 4 and base[-1] == "e":
+        base = base[:-1]
+        yield base
+    for ending, common in _ENDINGS:
+        if len(base) > 4 and base.endswith(ending):
+            base = base[: -len(ending)] + common
+            yield base
+    if len(base) > 3 and base[-1] == base[-2]:
+        yield base[:-1]

@@ -35,7 +35,7 @@ from elunum.model import (
 )
 from elunum.text import FRENCH, STOP_WORDS, analyse, nfc, stems
 
-FORMAT = 10
+FORMAT = 11
 """Raised whenever an index written before could not be read, or would rank differently."""
 
 STORED_CHARS = 20_000

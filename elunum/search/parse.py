@@ -97,7 +97,9 @@ def is_plain(clause: Clause) -> bool:
 _TOKEN = re.compile(
     r"(?P<minus>(?<!\S)-(?=\S))?"
     r"(?:(?P<name>[^\W\d]{2,12}):(?=\S))?"
-    r"(?:\"(?P<q1>[^\"]*)\"|«(?P<q2>[^»]*)»|“(?P<q3>[^”]*)”|(?P<bare>[^\s\"«»“”]+))"
+    r"(?:\"(?P<q1>[^\"]*)\"|«(?P<q2>[^»]*)»|“(?P<q3>[^”]*)”"
+    # Thousands are one number, as in the text of pages: their space ends no word.
+    r"|(?P<bare>(?:(?<!\d)\d{1,3}(?:[\u00a0\u2009\u202f ]\d{3})+(?!\d)|[^\s\"«»“”])+))"
 )
 
 _OPERATORS = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from html import escape
 
-from elunum.text import analysed, fold
+from elunum.text import analysed, fold, forms_of
 
 CHARS = 280
 """Length aimed at, before escaping."""
@@ -111,9 +111,9 @@ def _whole(found: list[tuple[int, int, str]], at: int, expressions: Sequence[Col
 
 
 def _heads(stem: str) -> set[bytes]:
-    """How a word of this stem begins in a skimmed text, after a space."""
-    head = b" " + stem[:4].encode("ascii", "ignore")
-    return {head, head.replace(b"oe", _OE.encode("latin-1"))} if len(head) > 1 else set()
+    """How the words of this stem begin in a skimmed text, after a space."""
+    heads = [b" " + form[:4].encode("ascii", "ignore") for form in (stem, *forms_of(stem))]
+    return {way for head in heads if len(head) > 1 for way in (head, head.replace(b"oe", _OE.encode("latin-1")))}
 
 
 _OE = "\x9c"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -70,9 +70,11 @@ def clause_of(text: str) -> Word | Phrase | None:
     return found[0] if len(found) == 1 else Phrase(found)
 
 
-def shown(found: Iterable[Alternative]) -> tuple[str, ...]:
-    """The texts of the alternatives, each once, in order."""
-    return tuple(dict.fromkeys(alternative.text for alternative in found))
+def shown(found: Sequence[Alternative]) -> tuple[str, ...]:
+    """The texts of the alternatives, each once, in order. That « mi-temps » was looked for as one word is nothing to
+    tell: nobody writes it so."""
+    glued = [other for other in found if other.same and isinstance(other.clause, Word)]
+    return tuple(dict.fromkeys(other.text for other in found if other not in glued))
 
 
 def units(words: Sequence[Word], others: Sequence[Alternative]) -> Iterator[tuple[int, int]]:
