@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,6 +25,7 @@ from elunum.search.checks import check_of
 from elunum.search.engine import Engine, open_engine
 from elunum.settings import IndexSettings, Settings
 from elunum.sources import SourceList, read
+from elunum.text import STOP_WORDS, words
 from tests.conftest import CHECKOUT
 
 FLOOR_OF_NDCG_AT_10 = 0.90
@@ -88,6 +90,20 @@ def test_the_best_pages_come_first(engine: Engine) -> None:
     }
     worst = sorted(scores.items(), key=lambda item: item[1])[:5]
     assert sum(scores.values()) / len(scores) >= FLOOR_OF_NDCG_AT_10, worst
+
+
+def test_a_page_of_a_commune_is_found_by_its_subject_and_the_name_of_the_commune(engine: Engine) -> None:
+    pages = [hit for n in range(1, 4) for hit in engine.search(Search(kind=("commune",), size=100, page=n)).hits]
+    asked = {}
+    for hit in pages:
+        name = words(hit.source.commune)
+        subject = [word for word in words(hit.title) if word not in STOP_WORDS and word not in name][:2]
+        if hit.lang == "fr" and len(subject) == 2 and urlsplit(hit.url).path != "/":
+            asked[" ".join([*subject, hit.source.commune])] = hit
+    assert len(asked) > 100
+    first = {query: engine.search(Search(q=query, size=1)).hits[0] for query in asked}
+    assert sum(first[query].id == hit.id for query, hit in asked.items()) >= 0.93 * len(asked)
+    assert sum(first[query].source.insee == hit.source.insee for query, hit in asked.items()) >= 0.98 * len(asked)
 
 
 def test_the_mayor_of_a_small_commune_finds_examples_in_communes_of_its_size(engine: Engine) -> None:

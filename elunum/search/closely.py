@@ -6,7 +6,7 @@ for all of them at once. Scores are sums of parts that have names: what `elunum 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +18,7 @@ from elunum.index.forward import PARTS, Forward, token
 from elunum.index.postings import K1, B
 from elunum.index.schema import LEAD_WORDS
 from elunum.index.vectors import Asked
+from elunum.search.matching import Gain
 from elunum.search.parse import Clause, Either, Phrase, Query, Word, is_plain
 from elunum.search.ranking import Ranking
 from elunum.search.synonyms import Alternative, units
@@ -136,7 +137,7 @@ class Closely:
         """What the words of a query score. Another way to say a word counts in its place where it is worth more, and so
         does belonging to the territory that the word names.
 
-        asked: the words in vectors.py; about: their cosine with each page; titles: how telling the title of each is.
+        asked: its subject (see subject) in vectors.py; about: their cosine with each page; titles: how telling the title of each is.
         unit: that of the first pages that were looked at, for others to be compared with them; None for the first.
         """
         looked, ranking, words = Looked(self._nothing), self._ranking, query.words
@@ -150,12 +151,13 @@ class Closely:
                 for part in self._parts(clause):
                     looked.add_all(*part)
         if len(words) > 1:
-            looked.add_all(*self._pairs(words))
+            looked.add_all(*self._pairs(words, _names_in(gains)))
         if words:
+            asked_for = subject(words, gains)
             looked.unit = float(looked.scores.max(initial=0)) if unit is None else unit
             looked.add("about", ranking.about * looked.unit * about)
-            looked.add("title covered", ranking.covered * looked.unit * self._covered(words, asked, titles))
-            looked.add("passage", ranking.passage * looked.unit * self._passage(words))
+            looked.add("title covered", ranking.covered * looked.unit * self._covered(asked_for, asked, titles))
+            looked.add("passage", ranking.passage * looked.unit * self._passage(asked_for))
         for gained in gains:
             looked.add(gained.label, gained.given)
         return looked
@@ -204,6 +206,8 @@ class Closely:
         for start, end in units(words, others):
             share = np.where(self._stand_close(words[start:end]), 1.0, ranking.apart)
             given[:, start:end] *= share[:, None, None]
+        for start, end in _names_in(gains):
+            given[:, start:end] /= end - start  # a name is one word, however long
         looked.add_all(lambda: [name for word in words for name in _names(word)], given.reshape(len(self.pages), -1))
         for place in range(len(words)):
             ways = [
@@ -286,8 +290,8 @@ class Closely:
     def _everywhere(self, away: int) -> NDArray[np.integer]:
         return np.concatenate([at + number * away for number, at in enumerate(self._at)])
 
-    def _pairs(self, words: Sequence[Word]) -> tuple[Names, Scores]:
-        """What each two neighbouring words are worth that stand close together, in this order."""
+    def _pairs(self, words: Sequence[Word], names: Collection[tuple[int, int]]) -> tuple[Names, Scores]:
+        """What each two neighbouring words are worth that stand close together, in this order; of a name, nothing."""
         ranking, idf, size, count = self._ranking, self._idf, len(self.pages), len(words) - 1
         weights = (("title", ranking.pair_title), ("body", ranking.pair))
         at, pair = self._near(words, 1 + ranking.slop)
@@ -298,6 +302,8 @@ class Closely:
             [weight * (idf(part, left.stem) + idf(part, right.stem)) for part, weight in weights]
             for left, right in pairwise(words)
         ]
+        for start, end in names:
+            worth[start : end - 1] = [[0.0] * len(weights)] * (end - 1 - start)
         given = (K1 + 1) * counts / (counts + self._norms[:, None, _NEIGHBOURS]) * worth
         return (
             lambda: [f"{part}: {left.stem} {right.stem}" for left, right in pairwise(words) for part, _ in weights],
@@ -332,6 +338,17 @@ class Closely:
     def _first(self, word: Word) -> int:
         """The first column of the stem of a word: a stem that was typed in two forms counts once."""
         return next(column for (_, stem), column in self._column.items() if stem == word.stem)
+
+
+def subject(words: Sequence[Word], gains: Sequence[Gain | Gained]) -> Sequence[Word]:
+    """The words that say what is asked for, rather than where: those of no name, or all when there are no others."""
+    named = {place for start, end in _names_in(gains) for place in range(start, end)}
+    return [word for place, word in enumerate(words) if place not in named] or words
+
+
+def _names_in(gains: Sequence[Gain | Gained]) -> set[tuple[int, int]]:
+    """From where to where the words name a territory that has pages."""
+    return {(gain.start, gain.end) for gain in gains if gain.start < gain.end}
 
 
 def _names(word: Word) -> list[str]:

@@ -49,7 +49,7 @@ from elunum.model import (
 )
 from elunum.search import heard, matching
 from elunum.search import tantivy as compiled
-from elunum.search.closely import Closely, Gained, Looked, Scores
+from elunum.search.closely import Closely, Gained, Looked, Scores, subject
 from elunum.search.facets import Facets, Tried
 from elunum.search.matching import Gain, Sought, place_key, subject_words
 from elunum.search.parse import Clause, Phrase, Query, Word, parse
@@ -147,7 +147,7 @@ class _Answer:
 
     query: Query
     asked: Search
-    words: Asked  # what its words ask for, in vectors
+    words: Asked  # the subject it asks for, in vectors
     sought: Sought
     tried: tuple[Tried, ...]  # what answers the words, more and more loosely until some of it passes the filters
     inside: Chosen  # the results: of the last of these, what passes
@@ -500,7 +500,7 @@ class Engine:
         return _Answer(
             query=query,
             asked=asked,
-            words=served.vectors.query([word.stem for word in query.words]),
+            words=served.vectors.query([word.stem for word in subject(query.words, gains)]),
             sought=sought,
             tried=tuple(tried),
             inside=inside,

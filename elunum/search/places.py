@@ -74,6 +74,8 @@ def _named(typed: Sequence[Word], at: int, length: int, geo: Geo) -> tuple[Terri
     words = typed[at : at + length]
     if words[0].word in STOP_WORDS and words[0].word not in ("la", "le", "les", "l"):
         return ()
+    if length == 1 and words[0].word in HOME:
+        return ()  # « ville de Vannes »: a commune is called Ville
     named = geo.named(" ".join(word.text for word in words))
     if length > 1 or not named:
         return named

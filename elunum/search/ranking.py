@@ -25,7 +25,7 @@ class Ranking:
     covered: float = 0.3  # share of the title that was asked for
     passage: float = 0.4  # share of the words that the best fifty words of the text hold
     synonym: float = 0.5  # another way to say a word, against the word itself
-    local: float = 5.0  # a page of the territory named in the query, or about it; half for what contains it, and so on
+    local: float = 8.0  # a page of the territory named in the query, or about it; half for what contains it, and so on
     home: float = 40.0  # the home page of the territory, when the query asks for its site
     closeness: float = 8.0  # with like=: the closest collectivité gains this much
 

@@ -50,6 +50,8 @@ def titles(found: Results | tuple[Hit, ...] | None) -> list[str]:
         ("qualité de l'eau", "Inscriptions à l’école"),
         ("mediatheques", "Médiathèque numérique"),
         ("mairie de Rixheim", "Ville de Rixheim"),
+        ("Ville de Rixheim", "Ville de Rixheim"),
+        ("hôtel de ville de Wittenheim", "Accueil"),
         ("site officiel wittenheim", "Accueil"),
         ("logiciels", "Un logiciel pour les communautés"),
         ("collectes", "Collecte des encombrants"),
