@@ -24,9 +24,10 @@ import math
 import shutil
 import tempfile
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -38,6 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elunum.index.forward import mapped
+from elunum.urls import domains
 
 Rows = NDArray[np.intp]
 """Numbers of pages, ascending, as arrays are looked up by; on disk they take half of that."""
@@ -373,9 +375,33 @@ class Postings:
         return found
 
     def sources(self, rows: Rows, times: float = 1.0, most: int | None = None) -> dict[str, int]:
-        """How many of these pages each source has, "key, tab, name"; the `most` that have the most. Each page stands
-        for so many."""
-        return _named(np.bincount(self.source[rows], minlength=1), self.names.sources, times, most)
+        """How many of these pages each source has, "key, tab, name".
+
+        most: only so many, those that have the most, each with what the filter `site` finds under its key: the pages of
+        sources under its domain too.
+        """
+        counts = np.bincount(self.source[rows], minlength=len(self.names.sources))
+        if most is not None:
+            above, below = self._within
+            np.add.at(counts, above, counts[below])
+        return _named(counts, self.names.sources, times, most)
+
+    @cached_property
+    def _within(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The numbers of sources whose host has others under it, each with the number of one of these."""
+        keys = [name.partition("\t")[0] for name in self.names.sources]
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for number, key in enumerate(keys):
+            numbers[key].append(number)
+        pairs = [
+            (above, below)
+            for below, key in enumerate(keys)
+            for domain in domains(key.partition("/")[0])
+            for above in numbers.get(domain, ())
+            if above != below
+        ]
+        pairs_ = np.array(pairs, np.intp).reshape(-1, 2)
+        return pairs_[:, 0], pairs_[:, 1]
 
     def publishers(self, rows: Rows) -> dict[str, int]:
         """How many of these pages each publisher has."""

@@ -34,6 +34,7 @@ from elunum.model import (
     Territory,
 )
 from elunum.text import FRENCH, STOP_WORDS, analyse, nfc, stems
+from elunum.urls import domains
 
 FORMAT = 11
 """Raised whenever an index written before could not be read, or would rank differently."""
@@ -364,9 +365,7 @@ def bare_site(url: str) -> str:
 def sites_of(document: Document) -> list[str]:
     """Every value of `site` that holds a document: its host, the domains above, its source when it has a path."""
     host = urlsplit(document.url).netloc.lower().removeprefix("www.")
-    labels = host.split(".")
-    above = [".".join(labels[i:]) for i in range(len(labels) - 1)]
-    return sorted({host, *above, source_key(document)})
+    return sorted({host, *domains(host), source_key(document)})
 
 
 def address_words(url: str) -> str:

@@ -137,7 +137,8 @@ class Closely:
         """What the words of a query score. Another way to say a word counts in its place where it is worth more, and so
         does belonging to the territory that the word names.
 
-        asked: its subject (see subject) in vectors.py; about: their cosine with each page; titles: how telling the title of each is.
+        asked: its subject (see `subject`) in vectors.py; about: its cosine with each page; titles: how telling the
+        title of each is.
         unit: that of the first pages that were looked at, for others to be compared with them; None for the first.
         """
         looked, ranking, words = Looked(self._nothing), self._ranking, query.words

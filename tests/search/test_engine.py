@@ -402,6 +402,18 @@ def test_a_source_is_shown_by_its_name(engine: Engine) -> None:
 # --- comparing ---------------------------------------------------------------------------------------------------
 
 
+def test_a_source_counts_the_pages_of_the_sites_under_its_domain_as_its_filter_does(tmp_path: Path) -> None:
+    addresses = ("https://beta.exemple.fr/", "https://aides.beta.exemple.fr/", "https://aides.beta.exemple.fr/lieux")
+    sources = [Source(url, url, "etat") for url in addresses]
+    pages = [page(f"/{n}", f"Aide {n}", source=source) for source in sources for n in range(3)]
+    engine = engine_over(tmp_path, pages)
+    counted = {value.value: value.count for value in ask(engine, "aide").facets["source"]}
+    assert counted == {"beta.exemple.fr": 9, "aides.beta.exemple.fr": 6, "aides.beta.exemple.fr/lieux": 3}
+    for site, count in counted.items():
+        assert ask(engine, "aide", site=site).total == count
+    assert dict(engine.pages_by_source()) == dict.fromkeys(counted, 3)
+
+
 def test_one_result_per_collectivite_counts_the_others(engine: Engine) -> None:
     found = ask(engine, "budget participatif", one_per="collectivite")
     sources = [hit.source.name for hit in found.hits]
