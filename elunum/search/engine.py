@@ -57,7 +57,7 @@ from elunum.search.places import Place, asks_for_home, places
 from elunum.search.ranking import DEFAULT, Ranking
 from elunum.search.snippet import Snippets
 from elunum.search.spelling import Spelling
-from elunum.search.synonyms import Alternative, alternatives, clause_of
+from elunum.search.synonyms import Alternative, alternatives, clause_of, joined
 from elunum.search.synonyms import shown as also_shown
 from elunum.settings import Settings
 from elunum.text import STOP_WORDS, analyse, fold, spans, stems, words
@@ -446,7 +446,7 @@ class Engine:
 
     def _answer(self, served: _Served, search: Search) -> _Answer:
         """What a search finds, its spelling corrected when nothing holds all its words as typed."""
-        query = parse(search.q, self.settings.search.max_query_chars)
+        query = self._parsed(served, search.q)
         answer = self._found(served, query, search)
         better = served.spelling.corrected(search.q, _doubtful(query, answer.others, answer.named))
         if better is None:
@@ -455,12 +455,16 @@ class Engine:
         answer = replace(answer, suggestion=better)
         if query.is_empty or answer.whole:
             return answer
-        query = parse(better, self.settings.search.max_query_chars)
+        query = self._parsed(served, better)
         instead = self._found(served, query, search)
         anything, instead_anything = (len(one.tried[-1].answering) > 0 for one in (answer, instead))
         if not instead_anything or (not instead.whole and anything and len(query.words) > 1):
             return answer
         return replace(instead, suggestion=better, corrected=True)
+
+    def _parsed(self, served: _Served, text: str) -> Query:
+        query = parse(text, self.settings.search.max_query_chars)
+        return joined(query, lambda said: served.postings.find(said).count)
 
     def _found(self, served: _Served, query: Query, asked: Search) -> _Answer:
         """What the words and filters find, as they are.

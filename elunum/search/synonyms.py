@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
-from elunum.expressions import said
-from elunum.search.parse import Phrase, Word
+from elunum.expressions import mark, said
+from elunum.search.parse import Clause, Phrase, Query, Word
 from elunum.text import STOP_WORDS, spans
 
 Key = tuple[str, ...]
@@ -56,6 +57,30 @@ def _known() -> tuple[dict[Key, tuple[tuple[Word | Phrase, str, bool], ...]], in
     for one in said():
         add(*one)
     return {key: tuple(others.values()) for key, others in gathered.items()}, max(map(len, gathered))
+
+
+def joined(query: Query, often: Callable[[str], int]) -> Query:
+    """The query with each compound typed in two words (« télé travail ») as the one word of it, where pages say that
+    more often.
+
+    often: how many pages have a stem, or the mark of an expression.
+    """
+    one_of, gone = dict[int, Word](), set[int]()  # of words by identity: one may be typed twice
+    for left, right in pairwise(query.typed):
+        one = _compounds().get((left.stem, right.stem))
+        if one and id(left) not in gone and often(one.stem) > often(mark([left.stem, right.stem])):
+            one_of[id(left)] = replace(one, text=f"{left.text} {right.text}")
+            gone.add(id(right))
+    clauses: list[Clause] = [one_of.get(id(one), one) for one in query.clauses if id(one) not in gone]
+    typed = [one_of.get(id(word), word) for word in query.typed if id(word) not in gone]
+    return replace(query, clauses=tuple(clauses), typed=tuple(typed)) if gone else query
+
+
+@cache
+def _compounds() -> dict[Key, Word]:
+    """The one word of each compound, by its stems in two."""
+    found = ((_key(one.typed), clause_of(one.other)) for one in said() if one.same)
+    return {key: word for key, word in found if isinstance(word, Word)}
 
 
 def _key(text: str) -> Key:

@@ -73,6 +73,18 @@ def test_a_compound_is_found_however_it_is_written(tmp_path: Path, typed: str) -
     assert found.also == (("co-voiturage",) if typed == "covoiturage" else ())
 
 
+@pytest.mark.parametrize("typed", ["télétravail", "télé-travail", "télé travail", "tele travails"])
+def test_a_compound_in_two_words_is_the_one_that_pages_say(tmp_path: Path, typed: str) -> None:
+    written = (
+        "Télé : un travail de journaliste",
+        "Télétravail des agents",
+        "Le télétravail en mairie",
+        "Travail",
+    )
+    found = ask(engine_over(tmp_path, [page(f"/{n}", title) for n, title in enumerate(written)]), typed)
+    assert sorted(titles(found)) == ["Le télétravail en mairie", "Télétravail des agents"]
+
+
 @pytest.mark.parametrize("typed", ["recruter", "recrute", "recrutement", "recrutements"])
 def test_a_verb_finds_the_pages_of_its_noun(tmp_path: Path, typed: str) -> None:
     written = ("Recrutement d’un animateur", "La ville recrute")
