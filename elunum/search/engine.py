@@ -84,6 +84,9 @@ _STRETCHES = ((0, CANDIDATES), (CANDIDATES, PROPOSED), (PROPOSED, 450), (450, CL
 FACTOR = "times, for who publishes, who links to it and when"
 """Name, among what made a score, of what the sum of the rest was multiplied by."""
 
+LATER = "looked at after better ones"
+"""Name of what a page loses that would score more than those before it, and was not among the first looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Similar:
@@ -187,12 +190,13 @@ class Engine:
         wanted = {word.stem for clause in answer.query.clauses for word in subject_words(clause)}
         expressions = [frozenset(word.stem for word in subject_words(other.clause)) for other in answer.others]
         snippets = Snippets(wanted, expressions)
+        explain = explain and search.sort == "pertinence"
         unit = self._unit(served, answer) if explain and found else 0.0
         hits = []
         pages = self._shown_at(served, [row for _, row, _ in found])
         for (score, row, hidden), shown in zip(found, pages, strict=True):
             html, comparable = snippets.of(shown.text), reasons.get(shown.territory, "")
-            explanation = self._explained(served, answer, row, unit) if explain else ()
+            explanation = self._explained(served, answer, row, score, unit) if explain else ()
             hits.append(_hit(shown, html, score, hidden, comparable, explanation))
         most = self.settings.search.count_up_to
         facets, estimated = served.facets.counted(search, answer.inside, answer.tried, most)
@@ -616,10 +620,15 @@ class Engine:
         looked.weigh(FACTOR, served.postings.weight[rows])
         return looked
 
-    def _explained(self, served: _Served, answer: _Answer, row: int, unit: float) -> tuple[tuple[str, float], ...]:
+    def _explained(
+        self, served: _Served, answer: _Answer, row: int, score: float, unit: float
+    ) -> tuple[tuple[str, float], ...]:
         """What each sign of relevance gave this result, most first, then what the sum was multiplied by."""
         looked = self._look(served, answer, np.array([row]), unit)
         *signs, factor = looked.explained(0)
+        lost = score / factor[1] - sum(value for _, value in signs)
+        if signs and abs(lost) > 1e-3:
+            signs.append((LATER, lost))
         return (*sorted(signs, key=lambda part: -part[1]), factor) if signs else ()
 
     def _titles(self, served: _Served, prefix: str, limit: int) -> Iterable[Shown]:

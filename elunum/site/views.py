@@ -26,7 +26,7 @@ from elunum.index import tags
 from elunum.index.build import read_about
 from elunum.index.tags import Expression, Referentiel, load_referentiel
 from elunum.model import Document, DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
-from elunum.search.engine import FACTOR, PEERS
+from elunum.search.engine import FACTOR, LATER, PEERS
 from elunum.search.request import from_params
 from elunum.site import links, metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
@@ -411,6 +411,8 @@ def sign(name: str) -> str:
         return f"{_PLACES[field]}\u00a0: {value}"
     if name in _WHOLE:
         return _WHOLE[name]
+    if name == LATER:
+        return "Regardée de près après d’autres, et laissée derrière elles"
     if name == FACTOR:
         return "Le tout multiplié, pour l’âge de la page, qui la publie et qui y mène"
     return f"«\u00a0{name}\u00a0», cherché aussi"

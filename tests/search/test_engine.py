@@ -552,6 +552,17 @@ def test_explaining_names_what_made_the_score(engine: Engine) -> None:
     assert any("title" in name and value > 0 for name, value in explained)
     values = [value for _, value in explained[:-1]]
     assert values == sorted(values, reverse=True)
+    assert not ask(engine, "budget", sort="date").hits[0].explanation
+
+
+def test_what_is_explained_adds_up_to_every_score(tmp_path: Path) -> None:
+    pages = [page(f"/{n}", f"Aide {n}", f"Les aides du {n} mai. {'Aide. ' * (n % 7)}", source=None) for n in range(130)]
+    engine = engine_over(tmp_path, [*pages, *PAGES])
+    for q, more in (("aide", {}), ("aide ville", {"one_per": "collectivite"}), ('"aide" mai -ville', {"page": "2"})):
+        found = engine.search(from_params([("q", q), ("size", "100"), *more.items()]), explain=True)
+        for hit in found.hits:
+            *signs, (_, factor) = hit.explanation
+            assert sum(value for _, value in signs) * factor == pytest.approx(hit.score, abs=0.01)
 
 
 HOSTILE = st.sampled_from(
