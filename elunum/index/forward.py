@@ -121,6 +121,8 @@ class Forward:
         if len(self.keys) != len(self.records):
             raise ValueError(f"{keys} and {records} are not of one version")
         kept = self.records["kept"]
+        if (self.records["start"] + kept.sum(axis=1, dtype=np.uint64)).max(initial=0) > len(self.tokens):
+            raise ValueError(f"{tokens} is cut")
         # [parts]: words of each part of a page, in the mean; of texts, the whole is counted.
         self.means: NDArray[np.float64] = kept.mean(axis=0) if len(kept) else np.ones(len(PARTS))
         self.means[PARTS.index("body")] = self.records["length"].mean() if len(kept) else 1.0

@@ -283,6 +283,11 @@ class Postings:
         if len(self.terms) != len(self.lists) or not (len(self.values) == len(self.addresses) == len(self.pages)):
             raise ValueError(f"the files {folder / 'postings.*'} are not of one version")
         self.size = len(self.pages)
+        dense = self.lists["dense"] > 0
+        listed_ = int(self.lists["count"][~dense].sum(dtype=np.int64))
+        held = (len(self.all_rows), len(self.all_impacts), len(self.all_dense))
+        if held != (listed_, listed_, int(dense.sum()) * self.size):
+            raise ValueError(f"one of the files {folder / 'postings.*'} is cut")
         # Columns of their own: operations on all the pages read one after the other.
         self.key: NDArray[np.uint64] = np.ascontiguousarray(self.pages["key"])
         self.day = np.ascontiguousarray(self.pages["day"])

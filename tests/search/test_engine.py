@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elunum import geo
-from elunum.errors import QueryError
+from elunum.errors import IndexVersionError, QueryError
 from elunum.model import Document, Hit, Link, Results, Search, Source
-from elunum.search.engine import CANDIDATES, Engine
+from elunum.search.engine import CANDIDATES, Engine, open_engine
 from elunum.search.facets import FACETS
 from elunum.search.request import from_params
 from elunum.search.spelling import MAX_DOUBTED
@@ -563,6 +563,24 @@ def test_what_is_explained_adds_up_to_every_score(tmp_path: Path) -> None:
         for hit in found.hits:
             *signs, (_, factor) = hit.explanation
             assert sum(value for _, value in signs) * factor == pytest.approx(hit.score, abs=0.01)
+
+
+def test_a_version_of_which_a_file_is_cut_is_not_served(tmp_path: Path) -> None:
+    many = [page(f"/{n}", f"Page {n}", "La commune et ses habitants.") for n in range(40)]
+    engine = engine_over(tmp_path, [*many, *PAGES])
+    version = (engine.settings.index_dir / "current").resolve()
+    cut = []
+    for path in sorted(version.glob("[pf]*.*")):
+        whole = path.read_bytes()
+        if len(whole) < 4:
+            continue  # nothing to cut: no list is that long
+        path.write_bytes(whole[: len(whole) // 8 * 4])
+        with pytest.raises(IndexVersionError):
+            open_engine(engine.settings)
+        cut.append(path.name)
+        path.write_bytes(whole)
+    assert {"forward.tokens", "postings.rows", "postings.impacts", "postings.dense", "postings.names"} <= set(cut)
+    assert ask(open_engine(engine.settings), "budget participatif").total
 
 
 HOSTILE = st.sampled_from(

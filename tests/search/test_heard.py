@@ -25,7 +25,6 @@ def proposed(text: str, held: dict[str, int]) -> str | None:
         ("le fond de concours 2024", "fonds de concours", "le fonds de concours 2024"),
         ("conge payer", "congés payés", "congés payés"),
         ("voeux du mère", "vœux du maire", "vœux du maire"),
-        ("éclairage publique", "éclairage public", "éclairage public"),
         ("commune:Rixheim   salle des faites", "salle des fêtes", "commune:Rixheim   salle des fêtes"),
     ],
 )
