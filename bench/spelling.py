@@ -46,7 +46,7 @@ BATCH = 150
 SEEN = 10
 """A word that the pages have so often is right; it is misspelt when they have it three times as often."""
 
-MOST_WRONG = {"queries": 0.001, "absent": 0.006, "heard": 0.0}
+MOST_WRONG = {"queries": 0.001, "absent": 0.006, "heard": 0.0001}
 LEAST_RIGHT = {"queries": 0.8, "slips": 0.94, "heard": 0.6}
 """Floors, as shares."""
 
@@ -228,7 +228,7 @@ def main() -> int:
         name: {row["title"] for row in rows_of(folder / documents)} for name, (folder, documents, _, _) in SETS.items()
     }
     queries = offers = misspelt = mended = absent = absent_wrong = slips = slips_mended = 0
-    heard_wrong = 0
+    texts = heard_wrong = 0
     for name, (folder, documents, _, _) in SETS.items():
         vocabulary = vocabulary_of(folder / documents)
         spelling = Spelling(vocabulary)
@@ -241,7 +241,7 @@ def main() -> int:
         misspelt, mended = misspelt + of_set, mended + mended_of_set
         elsewhere = sorted(set().union(*(titles[other] for other in titles if other != name)))
         proposed, proposed_wrong = of_heard([*typed, *elsewhere], pages_of(folder / documents), said | meant)
-        heard_wrong += len(proposed_wrong)
+        texts, heard_wrong = texts + len(typed) + len(elsewhere), heard_wrong + len(proposed_wrong)
         print(
             f"{'':13} {len(proposed)} right and {len(proposed_wrong)} wrong proposals of what is heard, titles included"
         )
@@ -271,7 +271,7 @@ def main() -> int:
         "misspelt words of queries mended": (mended / misspelt, LEAST_RIGHT["queries"]),
         "right words, absent, changed": (absent_wrong / absent, -MOST_WRONG["absent"]),
         "slips mended": (slips_mended / slips, LEAST_RIGHT["slips"]),
-        "wrong proposals of what is heard": (heard_wrong, -MOST_WRONG["heard"]),
+        "right texts proposed another": (heard_wrong / texts, -MOST_WRONG["heard"]),
         "expressions heard that are proposed": (len(mended_heard) / len(said), LEAST_RIGHT["heard"]),
     }
     fallen = 0
