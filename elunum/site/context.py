@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
@@ -69,6 +70,8 @@ def context(request: Request) -> Context:
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Search)}
+_PLACES = {name: place for place, name in enumerate([*_DEFAULTS, "id"])}
+"""Of each parameter in a query string."""
 _NEEDS_NO_QUOTING = re.compile(r"[\w.~-]*", re.ASCII).fullmatch
 
 
@@ -100,9 +103,11 @@ class Asked:
     discreet: bool = False
 
     @cached_property
-    def _parts(self) -> dict[str, str]:
-        found = {name: _encoded(name, getattr(self.search, name)) for name in _DEFAULTS}
-        return found | {"page": "", "id": _encoded("id", self.chosen)}
+    def _parts(self) -> list[str]:
+        values = [getattr(self.search, name) for name in _DEFAULTS]
+        parts = [_encoded(name, value) for name, value in zip(_DEFAULTS, values, strict=True)]
+        parts[_PLACES["page"]] = ""
+        return [*parts, _encoded("id", self.chosen)]
 
     @cached_property
     def _frames(self) -> dict[tuple[str, ...], tuple[str, list[tuple[str, str]]]]:
@@ -113,13 +118,10 @@ class Asked:
         return {}
 
     def _frame(self, names: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
-        pieces = [("", "")]
-        for name, part in self._parts.items():
-            if name in names:
-                pieces.append((name, ""))
-            else:
-                pieces[-1] = (pieces[-1][0], pieces[-1][1] + part)
-        self._frames[names] = frame = pieces[0][1], pieces[1:]
+        ordered = sorted(names, key=_PLACES.__getitem__)
+        places = [-1, *map(_PLACES.__getitem__, ordered), len(self._parts)]
+        between = ["".join(self._parts[start + 1 : end]) for start, end in pairwise(places)]
+        self._frames[names] = frame = between[0], list(zip(ordered, between[1:], strict=True))
         return frame
 
     def to(self, **changes: Any) -> str:
@@ -135,10 +137,19 @@ class Asked:
             query += _encoded(name, changes[name]) + after
         return query[1:]
 
-    def around(self, *names: str) -> tuple[str, str, str]:
-        """What `to` writes before, for and after fields that follow one another, each parameter after « & »."""
-        before, pieces = self._frame(names)
-        return before, "".join([self._parts[name] for name in names]), pieces[-1][1]
+    def around(self, first: str, last: str) -> tuple[str, str, str]:
+        """What `to` writes before, for and after the fields from `first` to `last`, each parameter after « & »."""
+        start, end = _PLACES[first], _PLACES[last] + 1
+        return "".join(self._parts[:start]), "".join(self._parts[start:end]), "".join(self._parts[end:])
+
+    @cached_property
+    def here(self) -> str:
+        """Query string of this very page of results."""
+        return self.to(page=self.search.page)
+
+    def keeping(self, id: DocumentId) -> str:
+        """Query string of this very page of results, with one more kept."""
+        return f"{self.here}&id={id}".removeprefix("&")  # `id` comes last
 
     def bare(self) -> str:
         """Query string of the same words without any filter."""
@@ -152,10 +163,13 @@ class Asked:
         """The kept results but one."""
         return tuple(kept for kept in self.chosen if kept != id)
 
+    @cached_property
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [*to_params(replace(self.search, page=1)), *(("id", id) for id in self.chosen)]
+
     def pairs(self, *without: str) -> list[tuple[str, str]]:
         """Name and value of each parameter but those named: the hidden fields of a form that changes these."""
-        kept = [*to_params(replace(self.search, page=1)), *(("id", id) for id in self.chosen)]
-        return [(name, value) for name, value in kept if name not in without]
+        return [(name, value) for name, value in self._pairs if name not in without]
 
 
 async def pairs_of(request: Request) -> list[tuple[str, str]]:

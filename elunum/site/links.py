@@ -6,13 +6,12 @@ Written here and not as macros: a page of results holds two hundred, and a macro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import Protocol
 
 from markupsafe import Markup
 
 from elunum.site.context import Asked
-from elunum.site.replies import environ, nombre
+from elunum.site.replies import environ, escaped, nombre
 
 
 class Choice(Protocol):
@@ -34,7 +33,7 @@ class Choice(Protocol):
 
 def go(asked: Asked, query: str, text: str, to: str = "/recherche", cls: str = "", label: str = "") -> Markup:
     """A link that keeps the search. `query`: as `Asked.to` makes it. `label`: its name for those who see only it."""
-    return Markup(_go(asked.discreet, query, escape(text), to, cls, label))  # noqa: S704  # escaped below
+    return Markup(_go(asked.discreet, query, escaped(text), to, cls, label))  # noqa: S704  # escaped below
 
 
 def rows(asked: Asked, found: Iterable[Choice], to: str = "/recherche") -> Markup:
@@ -43,7 +42,7 @@ def rows(asked: Asked, found: Iterable[Choice], to: str = "/recherche") -> Marku
 
 
 def _row(discreet: bool, row: Choice, to: str) -> str:
-    label = escape(row.label)
+    label = escaped(row.label)
     if row.active:
         link = _go(discreet, row.query, f"✓ {label}", to, "", f"Enlever\u00a0: {row.label}")
     else:
@@ -56,7 +55,7 @@ def _row(discreet: bool, row: Choice, to: str) -> str:
 
 
 def _go(discreet: bool, query: str, html: str, to: str, cls: str = "", label: str = "") -> str:
-    told = f' aria-label="{escape(label)}"' if label else ""
+    told = f' aria-label="{escaped(label)}"' if label else ""
     query = query.replace("&", "&amp;")  # the rest is quoted already
     if discreet:
         return (

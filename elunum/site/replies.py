@@ -50,7 +50,7 @@ SHORT = {"cache-control": "public, max-age=300"}
 
 FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 
-_WEIGHT = "\x00"
+_WEIGHT = b"\x00"
 _LEVEL = 4  # a tenth of a millisecond less than 5, for 3 % more bytes
 _TAIL_BYTES = 60  # what follows the weight, compressed
 _MONTHS = [
@@ -260,7 +260,7 @@ TEMPLATES.filters.update(
     lien=lien,
     adresse=adresse,
 )
-TEMPLATES.globals.update(static=STATIC.address, weight=_WEIGHT)
+TEMPLATES.globals.update(static=STATIC.address, weight=_WEIGHT.decode())
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -271,16 +271,15 @@ def html(
 ) -> Response:
     """A page, weighed, compressed when the browser can read it."""
     text = TEMPLATES.get_template(template).render(values, request=request, path=request.url.path)
-    before, _, after = text.partition(_WEIGHT)
-    head = before.encode()
+    head, _, tail = text.encode().partition(_WEIGHT)
     if not accepts_gzip(request):
-        weight = poids(len(head) + len(after) + STATIC.first_load)
-        body = head + weight.encode() + after.encode()
+        weight = poids(len(head) + len(tail) + STATIC.first_load)
+        body = head + weight.encode() + tail
         return Response(body, status, headers | {"vary": "accept-encoding"}, "text/html; charset=utf-8")
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
     packed = packer.compress(head) + packer.flush(zlib.Z_SYNC_FLUSH)
     weight = poids(len(packed) + _TAIL_BYTES + STATIC.first_load)
-    packed += packer.compress((weight + after).encode()) + packer.flush()
+    packed += packer.compress(weight.encode() + tail) + packer.flush()
     headers = headers | {"vary": "accept-encoding", "content-encoding": "gzip"}
     return Response(packed, status, headers, "text/html; charset=utf-8")
 

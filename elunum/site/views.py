@@ -247,7 +247,7 @@ def rows_of(what: Asked, results: Results, facet: str, values: Sequence[FacetVal
     """Values of a facet, with what choosing each one asks, or taking back one that is chosen."""
     exact = facet not in results.estimated
     fields = _FIELDS.get(facet, (facet,))
-    before, own, after = what.around(*fields)
+    before, own, after = what.around(fields[0], fields[-1])
     chosen = getattr(what.search, fields[0])
     rows = []
     for value in values:
