@@ -87,13 +87,13 @@ def host_of(url: str) -> str:
     return found.split("/", 3)[2] if found else ""
 
 
-@lru_cache(maxsize=4096)
 def domains(host: str) -> list[str]:
     """A host and the domains above it, but the last: a.b.fr, b.fr."""
     labels = host.split(".")
     return [".".join(labels[at:]) for at in range(len(labels) - 1)]
 
 
+@lru_cache(maxsize=4096)
 def _host(name: str) -> str:
     """A host name in lower case and punycode, without its final dot; "" when it cannot be one."""
     name = name.lower().rstrip(".")

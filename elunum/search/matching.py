@@ -207,7 +207,7 @@ def _some(ways: Sequence[Way], rows: Rows | None) -> Held:
     """Which of these pages, or of all, answer in one of these ways."""
     held: Held | None = None
     for way in ways:
-        found = (way.pages.dense if rows is None else way.pages.at(rows)) > 0
+        found = way.pages.at(rows) > 0
         held = found if held is None else held | found
     assert held is not None
     return held
