@@ -202,6 +202,7 @@ class Search:
     epci: str = ""  # Siren
     departement: str = ""
     region: str = ""
+    publisher: str = ""  # whose page it is: a territory, "commune:68278", or the key of a source
     population_min: int | None = None
     population_max: int | None = None
     like: str = ""  # CodeInsee: rank and filter to collectivités comparable to it
@@ -265,7 +266,8 @@ class Hit(Struct, frozen=True):
     first_seen: datetime | None = None
     pages: int = 0
     copies: tuple[str, ...] = ()  # URLs of co-published copies folded under it
-    others: int = 0  # with one_per=collectivite: results of the same collectivité not shown
+    publisher: str = ""  # what the parameter `publisher` accepts for it
+    others: int = 0  # with one_per=collectivite: results of the same publisher not shown
     comparable: str = ""  # with like=: why the collectivité is comparable, in French
     explanation: tuple[tuple[str, float], ...] = ()  # what made the score, filled when asked
 

@@ -493,6 +493,7 @@ BAD = {
     "epci": "zythologue",
     "departement": "zythologue",
     "region": "zythologue",
+    "publisher": "zythologue:zythologue",
     "population_min": "zythologue",
     "population_max": "zythologue",
     "like": "zythologue",

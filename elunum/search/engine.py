@@ -799,6 +799,7 @@ def _hit(
         source=shown.source,
         pages=shown.pages,
         copies=shown.copies,
+        publisher=shown.territory or shown.source_key,
         others=others,
         comparable=comparable,
         explanation=explanation,

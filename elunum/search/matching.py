@@ -324,6 +324,8 @@ def filters(postings: Postings, search: Search, peers: Sequence[Comparable] = ()
     for name in ("commune", "epci", "departement", "region"):
         if value := getattr(search, name):
             found[name] = having("place", [f"{name}:{value}"])
+    if search.publisher:
+        found["publisher"] = _published_by(postings, [search.publisher])
     if search.label is not None:
         found["label"] = having("facet", [f"label:{search.label}"])
     for name in ("kind", "type"):
@@ -337,11 +339,15 @@ def filters(postings: Postings, search: Search, peers: Sequence[Comparable] = ()
         low = search.since.toordinal() if search.since else 1
         found["date"] = _between(postings.day, low, search.until.toordinal() if search.until else None)
     if search.like:
-        among = np.zeros(len(postings.names.publishers), bool)
-        among[[postings.number_of(place_key(peer.territory)) for peer in peers]] = True
-        among[0] = False
-        found["like"] = lambda rows: among[_of(postings.publisher, rows)]
+        found["like"] = _published_by(postings, [place_key(peer.territory) for peer in peers])
     return found
+
+
+def _published_by(postings: Postings, publishers: Sequence[str]) -> Filter:
+    among = np.zeros(len(postings.names.publishers), bool)
+    among[[postings.number_of(publisher) for publisher in publishers]] = True
+    among[0] = False  # of none that has pages
+    return lambda rows: among[_of(postings.publisher, rows)]
 
 
 def typed(postings: Postings, query: Query) -> dict[str, Filter]:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from elunum.errors import QueryError
+from elunum.index.schema import bare_site
 from elunum.index.tags import load_referentiel
 from elunum.model import Combine, DocumentType, Kind, OnePer, Search, Sort
 
@@ -157,6 +158,18 @@ def _site(name: str, value: str) -> str:
     return value
 
 
+_TERRITORY = re.compile(r"(?:commune|epci|departement|region):\d[\dAB]\d{0,7}")
+
+
+def _publisher(name: str, value: str) -> str:
+    if _TERRITORY.fullmatch(value):
+        return value
+    site = bare_site(_site(name, value))
+    if ":" in site:
+        raise QueryError(name, "qui publie, par exemple commune:68278, epci:200066009 ou www.ademe.fr")
+    return site
+
+
 _READERS: dict[str, Reader] = {
     "q": _words,
     "enjeu": _enjeu,
@@ -168,6 +181,7 @@ _READERS: dict[str, Reader] = {
     "epci": _like(r"\d{9}", "le numéro SIREN d’un EPCI, neuf chiffres"),
     "departement": _like(r"\d[\dAB]\d?", "le code d’un département, par exemple 68, 2A ou 971"),
     "region": _like(r"\d{2}", "le code INSEE d’une région, par exemple 44"),
+    "publisher": _publisher,
     "population_min": _number(0, MAX_POPULATION),
     "population_max": _number(0, MAX_POPULATION),
     "like": _INSEE,

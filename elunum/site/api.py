@@ -281,6 +281,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "epci": (_WORD, "SIREN de l’intercommunalité"),
     "departement": (_WORD, "Code du département"),
     "region": (_WORD, "Code INSEE de la région"),
+    "publisher": (_WORD | {"maxLength": 200}, "Qui publie : commune:68278, epci:200066009, ou le site d’une source"),
     "population_min": (_COUNT, "Habitants, au moins"),
     "population_max": (_COUNT, "Habitants, au plus"),
     "like": (_WORD, "Code INSEE : seulement les communes comparables à celle-ci"),

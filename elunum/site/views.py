@@ -27,6 +27,7 @@ from elunum.index.build import read_about
 from elunum.index.tags import Expression, Referentiel, load_referentiel
 from elunum.model import Document, DocumentId, FacetValue, Hit, Kind, Point, Results, Search, Territory
 from elunum.search.engine import FACTOR, LATER, PEERS
+from elunum.search.matching import place_key
 from elunum.search.request import from_params
 from elunum.site import links, metrics, pictures, register, replies
 from elunum.site.api import PARAMETERS
@@ -284,6 +285,10 @@ def active_filters(here: Context, what: Asked) -> Iterator[Row]:
     for field in ("commune", "epci", "departement", "region"):
         if code := getattr(search, field):
             yield chip(_name(here, field, code), **{field: ""})
+    if search.publisher:
+        kind_, _, code = search.publisher.partition(":")
+        name = _name(here, kind_, code) if kind_ in TERRITORIAL else search.publisher
+        yield chip(f"publié par\u00a0: {name}", publisher="")
     if search.population_min is not None or search.population_max is not None:
         low, high = search.population_min, search.population_max
         words = f"{replies.nombre(low)} à {replies.nombre(high)}" if low is not None and high is not None else (
@@ -582,20 +587,19 @@ async def collectivite(request: Request) -> Response:
     return page(
         request, "collectivite.html", replies.NO_STORE if pairs else replies.SHORT,
         asked=Asked(Search(), chosen_of(pairs)), found=found, tiles=_mosaic(here, found), sources=sources,
-        field="commune" if found.territory.kind == "commune" else "epci",
+        publisher=place_key(found.territory),
     )  # fmt: skip
 
 
 def _mosaic(here: Context, found: Any) -> list[Tile]:
-    rows = {row.slug: row for row in found.mosaic if not row.service}
-    field = "commune" if found.territory.kind == "commune" else "epci"
+    rows, publisher = {row.slug: row for row in found.mosaic if not row.service}, place_key(found.territory)
     tiles = []
     for enjeu in here.referentiel.enjeux.values():
         row = rows.get(enjeu.slug)
         with_it = sum(1 for count in row.peers if count) if row else 0
         peers = f", {replies.pluriel(with_it, 'comparable')}" if with_it else ""
         if row and row.here:
-            href = "/recherche?" + urlencode({"enjeu": enjeu.slug, field: found.territory.code})
+            href = "/recherche?" + urlencode({"enjeu": enjeu.slug, "publisher": publisher})
             tiles.append(Tile(enjeu.nom, replies.pluriel(row.here, "page") + peers, DOMAINS[enjeu.slug], href))
         else:
             tiles.append(Tile(enjeu.nom, "rien trouvé" + peers, ""))

@@ -322,6 +322,7 @@ TRIED: dict[str, st.SearchStrategy[Any]] = {
     "type": st.lists(st.sampled_from(["html", "pdf"]), max_size=2),
     "lang": st.sampled_from(["fr", "br"]),
     "commune": st.sampled_from(["68278", "59512"]),
+    "publisher": st.sampled_from(["commune:68278", "epci:200066009", "www.plateforme.fr/hameau", "commune:01033"]),
     "epci": st.sampled_from(["200066009"]),
     "departement": st.sampled_from(["68", "59"]),
     "region": st.sampled_from(["44", "32"]),
@@ -382,6 +383,14 @@ def test_a_territory_finds_its_pages_and_those_about_it(engine: Engine) -> None:
     assert "Composter chez soi" in titles(ask(engine, epci="200066009", size="50"))
     assert "Composteurs partagés" in titles(ask(engine, epci="200066009", size="50"))
     assert ask(engine, departement="68").total == ask(engine, region="44").total == 10
+
+
+def test_a_publisher_finds_its_own_pages(engine: Engine) -> None:
+    found = ask(engine, publisher="epci:200066009")
+    assert titles(found) == ["Composter chez soi"]
+    assert {hit.publisher for hit in found.hits} == {"epci:200066009"}
+    assert titles(ask(engine, publisher="https://www.plateforme.fr/hameau/")) == ["La vie du hameau"]
+    assert ask(engine, publisher="commune:01033").total == 0
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,21 @@ def test_a_former_commune_leads_to_that_of_today(client: httpx.Client) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/collectivites/74010")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/collectivites/68278", "/collectivites/200066009", "/recherche?q=commune&one_per=collectivite",
+        "/recherche?q=budget+ville&one_per=collectivite",
+    ],
+)  # fmt: skip
+def test_a_number_of_pages_is_that_of_where_it_leads(path: str, client: httpx.Client) -> None:
+    links = re.findall(r'href="/recherche\?([^"]+)"[^>]*>(?:[^<]*<span>)?(\d+) (page|autre)', client.get(path).text)
+    assert links
+    for query, number, what in links:
+        led = client.get(f"/api/v1/search?{html.unescape(query)}").json()
+        assert led["total"] == int(number) + (what == "autre"), query
+
+
 def test_an_operator_that_names_several_communes_says_which_and_leads_to_the_others(client: httpx.Client) -> None:
     text = client.get("/recherche?q=eau+commune:Saint-Denis").text
     assert "<strong>commune:Saint-Denis</strong>\u00a0: ce sont les pages de Saint-Denis (La Réunion)" in text
