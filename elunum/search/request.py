@@ -166,7 +166,7 @@ def _publisher(name: str, value: str) -> str:
         return value
     site = bare_site(_site(name, value))
     if ":" in site:
-        raise QueryError(name, "qui publie, par exemple commune:68278, epci:200066009 ou www.ademe.fr")
+        raise QueryError(name, "un territoire ou un site, par exemple commune:68278, epci:200066009 ou www.ademe.fr")
     return site
 
 
