@@ -48,8 +48,9 @@ def create_app(settings: Settings) -> FastAPI:
         servers=[{"url": settings.site.base_url}],
     )
     app.state.context = Context(settings)
-    app.router.routes.extend(views.ROUTES + exports.ROUTES)
+    # First, for routes are tried in turn and this one is tried by its prefix.
     app.include_router(api.ROUTER)
+    app.router.routes.extend(views.ROUTES + exports.ROUTES)
     app.add_exception_handler(QueryError, _bad_parameter)
     app.add_exception_handler(IndexVersionError, _no_index)
     app.add_exception_handler(HTTPException, _refused)

@@ -104,8 +104,7 @@ class Asked:
 
     @cached_property
     def _parts(self) -> list[str]:
-        values = [getattr(self.search, name) for name in _DEFAULTS]
-        parts = [_encoded(name, value) for name, value in zip(_DEFAULTS, values, strict=True)]
+        parts = [_encoded(name, getattr(self.search, name)) for name in _DEFAULTS]
         parts[_PLACES["page"]] = ""
         return [*parts, _encoded("id", self.chosen)]
 

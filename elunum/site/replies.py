@@ -51,7 +51,7 @@ SHORT = {"cache-control": "public, max-age=300"}
 FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 
 _WEIGHT = b"\x00"
-_LEVEL = 4  # a tenth of a millisecond less than 5, for 3 % more bytes
+_LEVEL = 2  # a third less time than 4, for 6 % more bytes
 _TAIL_BYTES = 60  # what follows the weight, compressed
 _MONTHS = [
     "janvier",
@@ -210,9 +210,11 @@ def escaped(value: Any) -> str:
 
     Most of what a page writes needs no escaping, and the class Markup takes longer to make than all the rest.
     """
-    if type(value) is str:
-        return escape(value) if _NEEDS_ESCAPING(value) else value
-    return value if isinstance(value, Markup) else escaped(str(value))
+    if type(value) is not str:
+        if isinstance(value, Markup):
+            return value
+        value = str(value)
+    return escape(value) if _NEEDS_ESCAPING(value) else value
 
 
 class _Template(jinja2.Template):
@@ -290,7 +292,7 @@ def json(request: Request, value: Any, headers: dict[str, str] = NO_STORE, statu
     headers = headers | {"access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin"}
     if len(body) > 1000 and accepts_gzip(request):
         return Response(
-            _gzip(body, 4),
+            _gzip(body, _LEVEL),
             status,
             headers | {"vary": "accept-encoding", "content-encoding": "gzip"},
             "application/json",
