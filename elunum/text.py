@@ -43,7 +43,8 @@ def _any_of(endings: str) -> str:
 
 _INCLUSIVE = (
     # Both genders at once: « élu·e·s », « agent.e.s », « acteur-rice-s », « assistant(e)s ». Such an ending stands
-    # after three letters at least.
+    # after three letters at least. The mark is looked for first: words without it are nearly all.
+    r"(?=[·‧(.-])"
     rf"(?<=[^\W\d_]{{3}})(?i:[·‧](?:{_any_of('e ne le te ve se sse ere iere ive rice trice euse ale s x')})(?:[·‧]?s)?"
     rf"|\((?:{_any_of('e es ne nes le les s x rice trice')})\)s?|[.-](?:{_any_of('e ne rice trice euse')})(?:[.-]?s)?)"
     r"(?![^\W_])"
@@ -54,9 +55,9 @@ _WORD = re.compile(
     # Thousands are one number: « 10 000 habitants » is found by 10000.
     r"\d{1,3}(?:[\u00a0\u2009\u202f .]\d{3})+(?!\d)"
     # Letters with points between are an acronym: « C.C.A.S. » is found by CCAS.
-    r"|(?<![^\W_])[^\W\d_](?:\.[^\W\d_])+(?![^\W_])"
+    r"|[^\W\d_](?=\.)(?<![^\W_][^\W\d_])(?:\.[^\W\d_])+(?![^\W_])"
     # « L1234-9 » and « L. 1234-9 » are one article of law, « D951 » and « D 951 » one road.
-    r"|(?<![^\W_])[lrdLRD](?=\d{3})"
+    r"|[lrdLRD](?=\d{3})(?<![^\W_][lrdLRD])"
     # A word keeps the apostrophe that ends it: that is how an elided article is known, so « qualité de l'eau » has no
     # hole in it.
     rf"|[^\W_]+(?:[{_APOSTROPHES}]|{_INCLUSIVE})?"
