@@ -18,6 +18,8 @@ TOGETHER = 60
 """Characters within which the words of another way to say a query must stand: « espace de travail partagé »."""
 
 _SENTENCE = re.compile(r"(?:[.!?…:;]\s+|\n)")
+_BLANKS = re.compile(r"[^\S\u00a0\u202f]{2,}|[^\S \u00a0\u202f]")
+"""What is shown as one space; those that keep a number together stay."""
 
 
 class Snippets:
@@ -43,7 +45,7 @@ class Snippets:
         end = min(len(text), start + self._chars)
         if end < len(text) and (space := max(text.rfind(" ", start, end), text.rfind("\n", start, end))) > start:
             end = space
-        shown = escape(" ".join(_with_marks(text, start, end, found).split()))
+        shown = escape(_BLANKS.sub(" ", _with_marks(text, start, end, found)).strip())
         html = shown.replace(_OPEN, "<mark>").replace(_CLOSE, "</mark>")
         return f"{'… ' if start > 0 else ''}{html}{' …' if end < len(text) else ''}"
 

@@ -654,15 +654,23 @@ def test_a_place_without_any_page_is_not_suggested(engine: Engine) -> None:
 # --- signs of the query as a whole -------------------------------------------------------------------------------
 
 
-def test_a_page_about_the_subject_comes_before_one_that_has_the_words_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def few_pages_teach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Word vectors are learned from a few pages that speak of two subjects."""
     monkeypatch.setattr("elunum.index.vectors.LEAST_PAGES", 40)
     monkeypatch.setattr("elunum.index.vectors.COMMON", 0.6)
     monkeypatch.setattr("elunum.index.vectors.DIMENSIONS", 2)
+
+
+def _of_two_subjects(count: int) -> list[Document]:
     dogs = ["chien laisse muselière", "laisse promenade chien", "muselière promenade laisse", "chien muselière parc"]
     taxes = ["impôt fiscal déclaration", "déclaration revenu impôt", "revenu fiscal déclaration", "fiscal revenu impôt"]
-    others = [page(f"/{n}", "Page", f"Sujet : {(dogs if n % 2 else taxes)[n // 2 % 4]}") for n in range(40)]
+    return [page(f"/{n}", "Page", f"Sujet : {(dogs if n % 2 else taxes)[n // 2 % 4]}") for n in range(count)]
+
+
+@pytest.mark.usefixtures("few_pages_teach")
+def test_a_page_about_the_subject_comes_before_one_that_has_the_words_alone(tmp_path: Path) -> None:
+    others = _of_two_subjects(40)
     pages = [
         page("/a", "Note", "Le timbre, puis la promenade, le parc."),
         page("/b", "Note", "Le timbre, puis la déclaration, le revenu."),
@@ -676,15 +684,9 @@ def test_a_page_about_the_subject_comes_before_one_that_has_the_words_alone(
     assert signs[0] == pytest.approx(signs[1])  # nothing else sets them apart
 
 
-def test_a_page_about_the_subject_is_looked_at_though_many_say_the_words_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("elunum.index.vectors.LEAST_PAGES", 40)
-    monkeypatch.setattr("elunum.index.vectors.COMMON", 0.6)
-    monkeypatch.setattr("elunum.index.vectors.DIMENSIONS", 2)
-    dogs = ["chien laisse muselière", "laisse promenade chien", "muselière promenade laisse", "chien muselière parc"]
-    taxes = ["impôt fiscal déclaration", "déclaration revenu impôt", "revenu fiscal déclaration", "fiscal revenu impôt"]
-    others = [page(f"/{n}", "Page", f"Sujet : {(dogs if n % 2 else taxes)[n // 2 % 4]}") for n in range(160)]
+@pytest.mark.usefixtures("few_pages_teach")
+def test_a_page_about_the_subject_is_looked_at_though_many_say_the_words_more(tmp_path: Path) -> None:
+    others = _of_two_subjects(160)
     more = [page(f"/plus-{n}", "Note", f"Le timbre, puis la promenade, le parc {n}.") for n in range(CANDIDATES + 20)]
     drowned = page("/b", "Note", "Le timbre, puis la déclaration, le revenu." + " Ensuite la suite." * 9)
     engine = engine_over(tmp_path, [*others, *more, drowned])

@@ -57,5 +57,9 @@ def test_the_part_with_most_of_the_words_is_shown() -> None:
     assert html.endswith(" …")
 
 
+def test_blanks_are_one_space_but_a_number_stays_together() -> None:
+    assert Snippets().of("Il  coûte\n \t9\u202f000\u00a0€.\nVoilà ") == "Il coûte 9\u202f000\u00a0€. Voilà"
+
+
 def test_without_any_word_the_beginning_is_shown() -> None:
     assert Snippets().of("Bonjour. Suite.") == "Bonjour. Suite."
