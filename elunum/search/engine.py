@@ -280,7 +280,7 @@ class Engine:
         other = EngineQuery.boolean_query(
             [(Occur.Must, main), (Occur.MustNot, EngineQuery.term_query(served.schema, "group", own, "basic"))]
         )
-        snippets = Snippets(set(stems(shown.title)))
+        snippets = Snippets({span.stem for span in spans(shown.title) if span.word not in STOP_WORDS})
         hits: list[Hit] = []
         groups: set[str] = set()
         shingles = _shingles(shown.text)
@@ -527,15 +527,17 @@ class Engine:
         most = min((postings.find(word.stem).count for word in words), default=postings.size)
         if not most:
             return postings.everything[:0]
-        query = EngineQuery.const_score_query(compiled.clause_query(served.schema, clause, self.ranking), 0.0)
+        query = self._unscored(served, clause)
         found = served.searcher.search(query, most, count=False).hits
         keys = served.searcher.fast_field_values("key", [address for _, address in found])
         return postings.by_keys([int(key or 0) for key in keys])
 
+    def _unscored(self, served: _Served, clause: Clause) -> EngineQuery:
+        return EngineQuery.const_score_query(compiled.clause_query(served.schema, clause, self.ranking), 0.0)
+
     def _holding(self, served: _Served, phrase: Phrase) -> int:
         """How many documents hold a phrase, in any form of its words."""
-        query = EngineQuery.const_score_query(compiled.clause_query(served.schema, phrase, self.ranking), 0.0)
-        found: Any = served.searcher.search(query, 1)  # its count is missing from the types
+        found: Any = served.searcher.search(self._unscored(served, phrase), 1)  # its count is missing from the types
         return int(found.count)
 
     def _page(self, served: _Served, answer: _Answer) -> tuple[int, list[tuple[float, int, int]]]:

@@ -490,6 +490,14 @@ def test_similar_pages_come_from_elsewhere_without_copies(engine: Engine) -> Non
     assert engine.similar(document_id("https://nulle-part.fr/")) is None
 
 
+def test_words_without_subject_are_not_marked_in_similar_pages(tmp_path: Path) -> None:
+    agen = Source("https://www.agen.fr/", "Agen", "commune", insee="47001", departement="47", region="75")
+    here = page("/ici", "Le jardin et le compost de la ville", "Au jardin.")
+    engine = engine_over(tmp_path, [here, page("/la", "Compost", "Le compost et le jardin de la ville.", source=agen)])
+    (found,) = engine.similar(here.id) or ()
+    assert re.findall("<mark>(.*?)</mark>", found.snippet_html) == ["compost", "jardin", "ville"]
+
+
 def test_a_page_is_not_similar_by_a_word_that_most_pages_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("elunum.search.engine.FEW", 2)
     mine = page("/rucher", "Rucher de la commune")
