@@ -51,7 +51,8 @@ TITLE = 0.5
 _WITHOUT_SUBJECT = frozenset(token("", word) >> 8 for word in STOP_WORDS)
 """Codes of the words that carry none."""
 
-WITHOUT_SUBJECT = np.array(sorted(_WITHOUT_SUBJECT), np.uint32)
+_SORTED_WITHOUT_SUBJECT = np.array(sorted(_WITHOUT_SUBJECT), np.uint32)
+"""The same, for arrays of codes."""
 
 _K1, _B = 1.2, 0.75
 _NAMES = ("vectors.npz", "vectors.pages", "vectors.titles")
@@ -118,7 +119,7 @@ class Vectors:
 
     def of_titles(self, titles: NDArray[np.integer], codes: NDArray[np.uint32], count: int) -> Matrix:
         """How telling titles are. titles: as for `placed`; what is not in a title is passed over."""
-        inside = (titles % 2 == 1) & ~np.isin(codes, WITHOUT_SUBJECT)
+        inside = (titles % 2 == 1) & ~np.isin(codes, _SORTED_WITHOUT_SUBJECT)
         found = np.unique((titles[inside] // 2).astype(np.int64) << 24 | codes[inside])
         weights = self.telling(found & 0xFFFFFF)
         return np.bincount(found >> 24, weights, minlength=count).astype(np.float32)
@@ -213,7 +214,7 @@ def learn(forward: Forward) -> Vectors:
     codes, word, held = np.unique(code, return_inverse=True, return_counts=True)
     sampled = len(lengths)
     kept = held >= RARE
-    says = (held <= COMMON * sampled) & ~np.isin(codes, WITHOUT_SUBJECT)
+    says = (held <= COMMON * sampled) & ~np.isin(codes, _SORTED_WITHOUT_SUBJECT)
     idf = np.log(sampled / held).astype(np.float32)
     use = (kept & says)[word]
     page, word, often, titled = page[use], word[use], often[use], titled[use]
